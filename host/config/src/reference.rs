@@ -1,0 +1,44 @@
+//! The reference: every key with default and bounds, as Markdown.
+
+use std::fmt::Write as _;
+
+use crate::section::{Described, Section};
+use crate::source::variable;
+use crate::{Admin, Compile, Dedup, Ingress, Log, Node, Plugins, Schemas, Storage, Wal, Workers};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Made from the declarations of `tidegate-config`; change those, not this.
+
+Sources, the later winning: the defaults, the TOML file of `tidegate serve --config FILE`, the
+environment. Sizes are bytes or like `\"64MiB\"` (KiB, MiB, GiB, TiB), times like `\"30s\"` (us, ms,
+s, m, h). A key outside of its bounds, or one that is not here, stops the start.
+
+`data_dir` (variable `TIDEGATE_DATA_DIR`, default `tidegate-data`) is the folder of everything that
+the node keeps.
+";
+
+pub(crate) fn markdown() -> String {
+    let mut out = INTRODUCTION.to_owned();
+    macro_rules! describe_all {
+        ($($field:ident: $section:ident),+) => { $(section::<$section>(&mut out);)+ };
+    }
+    crate::with_sections!(describe_all);
+    out
+}
+
+fn section<S: Section>(out: &mut String) {
+    let (about, keys) = S::describe();
+    let name = S::NAME;
+    let variables = variable(name, "key");
+    let head = format!(
+        "\n## `[{name}]`\n\n{} Variables: `{variables}`.\n\n| key | default | bounds | meaning |\n|---|---|---|---|\n",
+        about.trim()
+    );
+    out.push_str(&head);
+    for Described { key, about, default, bounds } in keys {
+        let written = writeln!(out, "| `{key}` | {default} | {bounds} | {} |", about.trim());
+        written.expect("writing to a String does not fail");
+    }
+}

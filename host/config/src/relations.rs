@@ -1,0 +1,187 @@
+//! What must hold between two keys.
+
+use std::time::Duration;
+
+use crate::source::Sources;
+use crate::{Config, Problem};
+
+type Key = (&'static str, &'static str);
+
+/// `times` × the lesser value must not be more than the greater one.
+struct Order {
+    times: u128,
+    lesser: (Key, u128),
+    greater: (Key, u128),
+    why: &'static str,
+}
+
+fn order(lesser: (Key, u128), greater: (Key, u128), why: &'static str) -> Order {
+    Order { times: 1, lesser, greater, why }
+}
+
+impl Order {
+    fn times(self, times: u128) -> Self {
+        Self { times, ..self }
+    }
+
+    fn problem(&self, sources: &Sources) -> Option<Problem> {
+        let ((lesser, small), (greater, great)) = (self.lesser, self.greater);
+        if small.saturating_mul(self.times) <= great {
+            return None;
+        }
+        let name = |(section, key): Key| format!("{section}.{key}");
+        let source = |(section, key): Key| sources.origin_of(section, key);
+        // Told of the key that was given; where both were, of the lesser.
+        let named =
+            if source(lesser).is_none() && source(greater).is_some() { greater } else { lesser };
+        let times = if self.times == 1 { String::new() } else { format!("{} times ", self.times) };
+        let message = format!(
+            "{times}{} must not be more than {}: {}; change one of the two",
+            name(lesser),
+            name(greater),
+            self.why
+        );
+        Some(Problem { key: name(named), source: source(named), message })
+    }
+}
+
+/// A number to compare by: sizes as they are, times in nanoseconds.
+trait Amount {
+    fn amount(&self) -> u128;
+}
+
+impl Amount for usize {
+    fn amount(&self) -> u128 {
+        *self as u128
+    }
+}
+
+impl Amount for u64 {
+    fn amount(&self) -> u128 {
+        u128::from(*self)
+    }
+}
+
+impl Amount for Duration {
+    fn amount(&self) -> u128 {
+        self.as_nanos()
+    }
+}
+
+/// The name and amount of a key.
+macro_rules! at {
+    ($config:ident.$section:ident.$key:ident) => {
+        ((stringify!($section), stringify!($key)), $config.$section.$key.amount())
+    };
+}
+
+fn of_requests(config: &Config) -> [Order; 5] {
+    [
+        order(
+            at!(config.ingress.max_event_bytes),
+            at!(config.ingress.max_body_bytes),
+            "an event comes in a body",
+        ),
+        order(
+            at!(config.ingress.max_event_bytes),
+            at!(config.plugins.call_input_bytes),
+            "a call is given whole events",
+        ),
+        order(
+            at!(config.ingress.max_body_bytes),
+            at!(config.wal.segment_bytes),
+            "a request is one batch of the log, findings and patches included",
+        )
+        .times(2),
+        order(
+            at!(config.ingress.request_timeout),
+            at!(config.dedup.lease),
+            "a request must not outlive its claims",
+        ),
+        order(
+            at!(config.dedup.lease),
+            at!(config.dedup.window),
+            "a claim must not outlive the window",
+        ),
+    ]
+}
+
+fn of_the_log(config: &Config) -> [Order; 3] {
+    [
+        order(
+            at!(config.wal.segment_bytes),
+            at!(config.wal.max_bytes),
+            "one segment is written while others are made and read",
+        )
+        .times(3),
+        order(
+            at!(config.wal.group_bytes),
+            at!(config.wal.segment_bytes),
+            "a group is in one segment, with its frame",
+        )
+        .times(2),
+        order(
+            at!(config.wal.group_bytes),
+            at!(config.wal.queue_bytes),
+            "a group is taken from the queue",
+        ),
+    ]
+}
+
+fn of_plugins(config: &Config) -> [Order; 8] {
+    [
+        order(
+            at!(config.plugins.epoch_tick),
+            at!(config.plugins.slice),
+            "slices are counted in ticks",
+        ),
+        order(
+            at!(config.plugins.slice),
+            at!(config.plugins.call_budget),
+            "a call has at least one slice",
+        ),
+        order(
+            at!(config.plugins.call_budget),
+            at!(config.plugins.call_wall),
+            "CPU time is part of wall time",
+        ),
+        order(
+            at!(config.plugins.memory_bytes),
+            at!(config.plugins.script_memory_bytes),
+            "an interpreter needs room of its own",
+        ),
+        order(
+            at!(config.plugins.max_output_bytes),
+            at!(config.plugins.hostcall_bytes),
+            "what a call answers passes to the host",
+        ),
+        order(
+            at!(config.plugins.max_detail_bytes),
+            at!(config.plugins.max_output_bytes),
+            "details are part of the answer",
+        ),
+        order(
+            at!(config.compile.component_bytes),
+            at!(config.compile.script_component_bytes),
+            "an interpreter needs room of its own",
+        ),
+        order(
+            at!(config.compile.cpu_time),
+            at!(config.compile.wall_time),
+            "CPU time is part of wall time",
+        ),
+    ]
+}
+
+/// Notes every relation that does not hold.
+pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Problem>) {
+    let orders =
+        of_requests(config).into_iter().chain(of_the_log(config)).chain(of_plugins(config));
+    problems.extend(orders.filter_map(|order| order.problem(sources)));
+    let (events, admin) = (config.ingress.address, config.admin.address);
+    if events == admin && events.port() != 0 {
+        let message = format!("ingress.address is {admin} as well: write another port");
+        let source = sources.origin_of("admin", "address");
+        problems.push(Problem { key: "admin.address".to_owned(), source, message });
+    }
+}

@@ -1,0 +1,58 @@
+//! What the node keeps: keys, the log, the files.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::rule::{UnderDataDir, count, size, time};
+use crate::section::section;
+
+section! {
+    /// Idempotency keys.
+    Dedup in "dedup" {
+        /// How long an event's outcome is known under its key, from its receipt.
+        window: Duration = time("60m", "1s", "168h");
+        /// How long a request may hold a key before it hands the event to the log.
+        lease: Duration = time("30s", "1s", "10m");
+        /// Keys that are held at once, about 150 bytes each; beyond, new keys are answered 503.
+        max_keys: usize = count("10000000", "1000", "1000000000");
+    }
+}
+
+section! {
+    /// The write-ahead log.
+    Wal in "wal" {
+        /// Its folder.
+        directory: PathBuf = UnderDataDir("wal");
+        /// Bytes of one segment file.
+        segment_bytes: u64 = size("64MiB", "64KiB", "1GiB");
+        /// Bytes of all segment files together, at least three segments; beyond, events are
+        /// answered 503.
+        max_bytes: u64 = size("4GiB", "192KiB", "1024TiB");
+        /// Free bytes of the file system below which events are answered 503.
+        low_water_bytes: u64 = size("256MiB", "0", "1TiB");
+        /// Bytes that are written and synced as one group, unless one request has more.
+        group_bytes: u64 = size("8MiB", "4KiB", "512MiB");
+        /// Bytes that may wait to be written; beyond, events are answered 503.
+        queue_bytes: u64 = size("64MiB", "4KiB", "16GiB");
+        /// After how much idleness the last group is sealed.
+        seal_after: Duration = time("100ms", "1ms", "10s");
+    }
+}
+
+section! {
+    /// Stored events: Parquet files.
+    Storage in "storage" {
+        /// Their folder.
+        directory: PathBuf = UnderDataDir("parquet");
+        /// How old an event may become before it is published.
+        flush_after: Duration = time("5s", "10ms", "1h");
+        /// Bytes of memory that unpublished events may take, about.
+        flush_bytes: u64 = size("64MiB", "64KiB", "512MiB");
+        /// Partitions that are open at once; one more publishes all.
+        max_open_partitions: usize = count("256", "1", "4096");
+        /// Rows of one row group.
+        row_group_rows: usize = count("100000", "1000", "10000000");
+        /// Zstandard's level: higher is smaller and slower.
+        zstd_level: i32 = count("1", "1", "22");
+    }
+}

@@ -1,0 +1,187 @@
+//! Who the node is, what it listens on, and what it tells.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::rule::choice::{OneOf, Word, some_of};
+use crate::rule::{Address, NodeName, Threads, UnderDataDir, count, size, time};
+use crate::section::section;
+
+section! {
+    /// The node itself.
+    Node in "node" {
+        /// Its name, as rules and stored events see it.
+        name: String = NodeName;
+    }
+}
+
+section! {
+    /// The threads that serve requests.
+    Workers in "workers" {
+        /// How many; each takes a request the whole way.
+        threads: usize = Threads;
+    }
+}
+
+section! {
+    /// The listener for events, and the limits of a request.
+    Ingress in "ingress" {
+        /// Where it listens.
+        address: SocketAddr = Address("127.0.0.1:8080");
+        /// The endpoints that it exposes; others answer 404.
+        endpoints: Vec<Endpoint> = some_of();
+        /// Bytes of a request's body after decompression.
+        max_body_bytes: usize = size("4MiB", "1KiB", "256MiB");
+        /// Bytes after decompression for each compressed byte.
+        max_compression_ratio: u32 = count("200", "2", "100000");
+        /// Events of one batch.
+        max_batch_events: usize = count("1000", "1", "100000");
+        /// Bytes of one event.
+        max_event_bytes: usize = size("256KiB", "1KiB", "16MiB");
+        /// Objects and arrays within each other in one event.
+        max_depth: u8 = count("64", "1", "128");
+        /// Headers of one request.
+        max_headers: usize = count("64", "16", "1024");
+        /// Bytes of all headers of one request.
+        max_header_bytes: usize = size("16KiB", "8KiB", "1MiB");
+        /// Connections that are open at once; more wait to be accepted.
+        max_connections: usize = count("4096", "1", "1000000");
+        /// Requests that are worked on at once; more are answered 503.
+        max_in_flight_requests: usize = count("1024", "1", "1000000");
+        /// Streams that are open at once on one HTTP/2 connection.
+        max_http2_streams: u32 = count("128", "1", "10000");
+        /// How long a client may take to send the headers.
+        header_timeout: Duration = time("10s", "100ms", "10m");
+        /// How long a client may take to send the body.
+        body_timeout: Duration = time("30s", "100ms", "1h");
+        /// How long a connection may be idle between requests.
+        idle_timeout: Duration = time("60s", "1s", "1h");
+        /// How long the work on a request may take once its body is complete.
+        request_timeout: Duration = time("20s", "100ms", "10m");
+        /// How long open requests may take to end when the node is stopped.
+        drain_timeout: Duration = time("25s", "0s", "10m");
+        /// The status for a single event whose key is in flight elsewhere: 503 for clients that
+        /// retry on nothing else.
+        in_flight_status: InFlightStatus = OneOf(InFlightStatus::Conflict);
+    }
+}
+
+section! {
+    /// The listener for administration. It takes no TLS: keep it on a loopback address.
+    Admin in "admin" {
+        /// Where it listens.
+        address: SocketAddr = Address("127.0.0.1:8081");
+        /// The file with the administrator's token; made at the first start.
+        token_file: PathBuf = UnderDataDir("admin-token");
+    }
+}
+
+section! {
+    /// What the node tells of itself.
+    Log in "log" {
+        /// Lines for people or for machines.
+        format: LogFormat = OneOf(LogFormat::Text);
+        /// The least severity that is told.
+        level: LogLevel = OneOf(LogLevel::Info);
+    }
+}
+
+/// An endpoint of the listener for events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `POST /v1/events` and `GET /v1/events/{event_id}`.
+    Events,
+    /// `POST /v1/events/batch`.
+    Batch,
+    /// `GET /v1/ping`.
+    Ping,
+    /// `GET /health`.
+    Health,
+    /// `GET /livez`.
+    Livez,
+    /// `GET /readyz`.
+    Readyz,
+}
+
+impl Word for Endpoint {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("events", Self::Events),
+        ("batch", Self::Batch),
+        ("ping", Self::Ping),
+        ("health", Self::Health),
+        ("livez", Self::Livez),
+        ("readyz", Self::Readyz),
+    ];
+}
+
+/// The answer to a single event whose key another request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InFlightStatus {
+    /// 409.
+    Conflict,
+    /// 503.
+    Unavailable,
+}
+
+impl InFlightStatus {
+    /// The number of the HTTP status.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Conflict => 409,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+impl Word for InFlightStatus {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("409", Self::Conflict), ("503", Self::Unavailable)];
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Word for LogFormat {
+    const ALL: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+/// The least severity of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The word for it, as tracing filters read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Word for LogLevel {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}

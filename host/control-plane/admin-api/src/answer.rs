@@ -1,0 +1,121 @@
+//! From results to HTTP answers: JSON for what went well, RFC 9457 for what did not. The one place
+//! where the catalog's errors become words for clients, and where our own failures are logged.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::Value;
+use tidegate_catalog::CatalogError;
+use tidegate_types::problem::ProblemPart;
+use tidegate_types::{Problem, ProblemType};
+
+/// What a handler answers.
+pub(crate) type Answer = Result<Response, Failure>;
+
+/// A problem on its way out.
+pub(crate) struct Failure(pub(crate) Problem);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let problem = self.0;
+        let status = StatusCode::from_u16(problem.kind.status())
+            .expect("every kind of problem has a valid status");
+        let mut response = json(status, "application/problem+json", &problem.to_json());
+        let headers = response.headers_mut();
+        if let Some(millis) = problem.retry_after_ms {
+            headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
+        }
+        if problem.kind == ProblemType::Unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// 200 with a JSON body.
+pub(crate) fn ok(body: &Value) -> Answer {
+    Ok(json(StatusCode::OK, "application/json", body))
+}
+
+/// 201 where something new was stored, 200 where it was there already.
+pub(crate) fn stored(created: bool, body: &Value) -> Answer {
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, "application/json", body))
+}
+
+fn json(status: StatusCode, media: &'static str, body: &Value) -> Response {
+    let headers = [(CONTENT_TYPE, media), (CACHE_CONTROL, "no-store")];
+    (status, headers, body.to_string()).into_response()
+}
+
+/// Our own failure: the log gets the cause, the client gets to know that it is not to blame.
+pub(crate) fn internal(what: &'static str, cause: &dyn std::error::Error) -> Problem {
+    let mut causes = cause.to_string();
+    let mut next = cause.source();
+    while let Some(source) = next {
+        causes.push_str(": ");
+        causes.push_str(&source.to_string());
+        next = source.source();
+    }
+    tracing::error!(cause = causes, "{what}");
+    Problem::new(ProblemType::Internal, "the gateway failed; its log has the cause")
+}
+
+/// A problem with several places.
+pub(crate) fn invalid(detail: &str, errors: Vec<ProblemPart>) -> Problem {
+    let mut problem = Problem::new(ProblemType::InvalidRequest, detail);
+    if let [only] = errors.as_slice() {
+        problem = problem.at(only.pointer.clone());
+    }
+    problem.with_errors(errors)
+}
+
+/// The catalog's errors as clients see them.
+pub(crate) fn from_catalog(error: CatalogError) -> Problem {
+    if error.is_storage_full() {
+        tracing::error!(%error, "the catalog's disk is full");
+        let detail = "the disk has no room for this; nothing was changed";
+        return Problem::new(ProblemType::StorageFull, detail).retry_after(10_000);
+    }
+    match error {
+        CatalogError::NotFound { .. } => Problem::new(ProblemType::NotFound, error.to_string()),
+        CatalogError::Taken { .. } => {
+            Problem::new(ProblemType::Exists, format!("{error}; choose another name"))
+        }
+        CatalogError::TooLarge { .. } => Problem::new(ProblemType::TooLarge, error.to_string()),
+        CatalogError::Invalid(_) | CatalogError::Full { .. } | CatalogError::NothingBefore => {
+            Problem::new(ProblemType::InvalidRequest, error.to_string())
+        }
+        CatalogError::Table(table) => {
+            let parts = table.problems.into_iter().map(|problem| ProblemPart {
+                pointer: format!("/lines/{}", problem.line),
+                detail: problem.detail,
+            });
+            invalid("the table cannot be used", parts.collect())
+        }
+        CatalogError::DamagedBlob { .. }
+        | CatalogError::NewerVersion { .. }
+        | CatalogError::Database(_)
+        | CatalogError::Io { .. }
+        | CatalogError::Random(_) => internal("the catalog failed", &error),
+    }
+}
+
+/// For paths that do not exist.
+pub(crate) async fn not_found(uri: http::Uri) -> Failure {
+    let path: String = uri.path().chars().take(200).collect();
+    let detail = format!("there is no path {path}; all paths start with /v1/status or /v1/tenants");
+    Failure(Problem::new(ProblemType::NotFound, detail))
+}
+
+/// For methods that a path does not have; the router adds `Allow`.
+pub(crate) async fn method_not_allowed(method: http::Method) -> Failure {
+    let detail = format!("{method} is not allowed here; the header {ALLOW} names what is");
+    Failure(Problem::new(ProblemType::MethodNotAllowed, detail))
+}

@@ -1,0 +1,23 @@
+//! The admin API: HTTP on a listener of its own, through which tenants, keys, schemas, tables,
+//! plugins and revisions change. `host/docs/admin-api.md` is its reference.
+//!
+//! A change is checked by the data plane, made durable in the catalog, and then published. Changes
+//! run one after the other, each as a task of its own that outlives its client.
+
+pub mod serve;
+pub mod state;
+pub mod token;
+
+mod routes;
+
+mod request;
+mod resolve;
+
+mod answer;
+
+pub mod data_plane;
+
+pub use data_plane::{BoxFuture, DataPlane, Inspection};
+pub use serve::{ServeError, serve};
+pub use state::{AdminState, Limits};
+pub use token::{AdminToken, TokenError};

@@ -1,0 +1,178 @@
+//! What all requests share: the catalog, the data plane, the token, and the bounds on how much goes
+//! on at once. Changes go through here, one after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidegate_catalog::{BuiltinComponent, Catalog, CatalogError};
+use tidegate_types::{Problem, ProblemType, UnixMillis};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::answer;
+use crate::data_plane::DataPlane;
+use crate::token::AdminToken;
+
+/// How much the admin API takes at once. Sizes of content are the catalog's limits.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections; more wait in the listener's backlog.
+    pub connections: usize,
+    /// Changes running and waiting; more are 503 `overloaded`.
+    pub changes: usize,
+    /// Uploads of tables and components held in memory; more are 503 `overloaded`.
+    pub uploads: usize,
+    /// Bytes of a JSON body, revision documents included.
+    pub json_bytes: u64,
+    /// A request's headers must have arrived after this long.
+    pub header_timeout: Duration,
+    /// A body must have arrived after this long.
+    pub body_timeout: Duration,
+    /// How long a shutdown waits for open requests and changes.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            changes: 32,
+            uploads: 4,
+            json_bytes: 1 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The shared state; clones are handles to the same.
+#[derive(Clone)]
+pub struct AdminState {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) data_plane: Arc<dyn DataPlane>,
+    pub(crate) token: Arc<AdminToken>,
+    pub(crate) limits: Limits,
+    pub(crate) started_at: UnixMillis,
+    /// Held by the change that runs.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    changes: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+    /// Compiling takes all that a core has: one at a time.
+    pub(crate) inspections: Arc<Semaphore>,
+    /// Changes that outlive their clients; a shutdown waits for them.
+    pub(crate) tasks: TaskTracker,
+    published: Arc<Mutex<Published>>,
+}
+
+/// How the publications since the start went.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    /// The last that succeeded.
+    pub(crate) at: Option<UnixMillis>,
+    /// Of the last, where it failed.
+    pub(crate) problem: Option<Problem>,
+}
+
+impl AdminState {
+    /// Puts the state together and registers the built-in components. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Where the built-in components cannot be registered.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        data_plane: Arc<dyn DataPlane>,
+        token: AdminToken,
+        builtins: &[BuiltinComponent],
+        limits: Limits,
+    ) -> Result<Self, CatalogError> {
+        catalog.register_builtins(builtins)?;
+        Ok(Self {
+            catalog,
+            data_plane,
+            token: Arc::new(token),
+            started_at: UnixMillis::now(),
+            turn: Arc::new(tokio::sync::Mutex::new(())),
+            changes: Arc::new(Semaphore::new(limits.changes)),
+            uploads: Arc::new(Semaphore::new(limits.uploads)),
+            inspections: Arc::new(Semaphore::new(1)),
+            limits,
+            tasks: TaskTracker::new(),
+            published: Arc::new(Mutex::new(Published::default())),
+        })
+    }
+
+    /// Runs a change when those before it are done. It is a task of its own: a client that goes
+    /// away cannot stop it between the catalog and the data plane.
+    pub(crate) async fn change<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.changes).try_acquire_owned();
+        let permit = permit.map_err(|_| overloaded("changes"))?;
+        let state = self.clone();
+        let task = self.tasks.spawn(async move {
+            let _turn = state.turn.lock().await;
+            let done = work.await;
+            drop(permit);
+            done
+        });
+        match task.await {
+            Ok(done) => done,
+            Err(error) => Err(answer::internal("a change did not end", &error)),
+        }
+    }
+
+    /// A place for an upload in memory.
+    pub(crate) fn upload_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| overloaded("uploads"))
+    }
+
+    /// Calls the catalog on a blocking thread.
+    pub(crate) async fn catalog<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Catalog) -> Result<T, CatalogError> + Send + 'static,
+    {
+        self.blocking(move |state| work(&state.catalog).map_err(answer::from_catalog)).await
+    }
+
+    /// Runs something on a blocking thread.
+    pub(crate) async fn blocking<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    {
+        let state = self.clone();
+        match tokio::task::spawn_blocking(move || work(&state)).await {
+            Ok(done) => done,
+            Err(error) => Err(answer::internal("a blocking call did not end", &error)),
+        }
+    }
+
+    /// Has the data plane take what the catalog holds now. A panic in there is a failure like any
+    /// other, so that callers can undo what they have stored.
+    pub(crate) async fn publish(&self) -> Result<(), Problem> {
+        let data_plane = Arc::clone(&self.data_plane);
+        let done = match tokio::spawn(async move { data_plane.publish().await }).await {
+            Ok(done) => done,
+            Err(error) => Err(answer::internal("a publication did not end", &error)),
+        };
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        match &done {
+            Ok(()) => *published = Published { at: Some(UnixMillis::now()), problem: None },
+            Err(problem) => published.problem = Some(problem.clone()),
+        }
+        done
+    }
+
+    pub(crate) fn published(&self) -> Published {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn overloaded(what: &str) -> Problem {
+    let detail = format!("too many {what} at once; nothing was changed");
+    Problem::new(ProblemType::Overloaded, detail).retry_after(1000)
+}

@@ -1,0 +1,258 @@
+//! A gateway's control plane on a free port, a recording data plane, and a client that speaks
+//! HTTP/1.1 by hand.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tidegate_admin_api::{
+    AdminState, AdminToken, BoxFuture, DataPlane, Inspection, Limits, ServeError, serve,
+};
+use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog};
+use tidegate_types::problem::ProblemPart;
+use tidegate_types::revision::RevisionDocument;
+use tidegate_types::{Digest, Problem, ProblemType, TenantId};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+pub(crate) const TOKEN: &str = "tg_admin_0123456789abcdef0123456789abcdef";
+
+/// What one publication saw in the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) live_keys: usize,
+    /// Tenant and number of every active revision.
+    pub(crate) active: Vec<(String, u64)>,
+}
+
+/// A data plane that records what it is told and fails when it is told to.
+pub(crate) struct Plane {
+    catalog: Arc<Catalog>,
+    pub(crate) seen: Mutex<Vec<Seen>>,
+    pub(crate) refuse: AtomicBool,
+    pub(crate) panic: AtomicBool,
+    pub(crate) wrong_rules: Mutex<Vec<ProblemPart>>,
+    pub(crate) checked: Mutex<Vec<RevisionDocument>>,
+    pub(crate) inspected: AtomicUsize,
+    /// Each publication takes a permit; tests that close the gate hold publications back.
+    pub(crate) gate: Semaphore,
+    /// Told when a publication stands at the gate.
+    pub(crate) waiting: Notify,
+    running: AtomicUsize,
+    pub(crate) most_running: AtomicUsize,
+}
+
+const OPEN: usize = 1_000_000;
+
+impl Plane {
+    fn new(catalog: Arc<Catalog>) -> Self {
+        Self {
+            catalog,
+            seen: Mutex::default(),
+            refuse: AtomicBool::new(false),
+            panic: AtomicBool::new(false),
+            wrong_rules: Mutex::default(),
+            checked: Mutex::default(),
+            inspected: AtomicUsize::new(0),
+            gate: Semaphore::new(OPEN),
+            waiting: Notify::new(),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn close_gate(&self) {
+        self.gate.forget_permits(OPEN);
+    }
+
+    pub(crate) fn open_gate(&self) {
+        self.gate.add_permits(OPEN);
+    }
+
+    pub(crate) fn last_seen(&self) -> Seen {
+        self.seen.lock().expect("no panic").last().cloned().expect("a publication")
+    }
+
+    async fn look(&self) -> Result<(), Problem> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_running.fetch_max(running, Ordering::SeqCst);
+        self.waiting.notify_one();
+        self.gate.acquire().await.expect("the gate is never torn down").forget();
+        tokio::task::yield_now().await;
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        assert!(!self.panic.load(Ordering::SeqCst), "a data plane that panics");
+        let keys = self.catalog.all_keys().expect("the keys");
+        let active = self.catalog.active_revisions().expect("the active revisions");
+        let active = active.iter().map(|a| (a.tenant.to_string(), a.revision.number)).collect();
+        let live_keys = keys.iter().filter(|key| key.is_active).count();
+        if self.refuse.load(Ordering::SeqCst) {
+            return Err(Problem::new(ProblemType::Unavailable, "the data plane refuses"));
+        }
+        self.seen.lock().expect("no panic").push(Seen { live_keys, active });
+        Ok(())
+    }
+}
+
+impl DataPlane for Plane {
+    fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<Inspection, Vec<ProblemPart>>> {
+        Box::pin(async move {
+            self.inspected.fetch_add(1, Ordering::SeqCst);
+            if !component.starts_with(b"\0asm") {
+                let detail = "not a WebAssembly component".to_owned();
+                return Err(vec![ProblemPart { pointer: String::new(), detail }]);
+            }
+            let imports = vec!["tidegate:rules/batch@1.0.0".to_owned()];
+            let exports = vec!["tidegate:rules/rules@1.0.0".to_owned()];
+            let code_bytes = component.len() as u64 * 3;
+            Ok(Inspection { imports, exports, compile_ms: 12, code_bytes, manifest: None })
+        })
+    }
+
+    fn check_schema(&self, bytes: &[u8]) -> Result<(), Vec<ProblemPart>> {
+        let schema: Value = serde_json::from_slice(bytes).expect("the API has read it as JSON");
+        match schema.get("type") {
+            Some(Value::Number(_)) => {
+                let detail = "is a name or a list of names".to_owned();
+                Err(vec![ProblemPart { pointer: "/type".to_owned(), detail }])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_revision(
+        &self,
+        _tenant: &TenantId,
+        document: &RevisionDocument,
+    ) -> BoxFuture<'_, Result<(), Vec<ProblemPart>>> {
+        let wrong = self.wrong_rules.lock().expect("no panic").clone();
+        self.checked.lock().expect("no panic").push(document.clone());
+        Box::pin(async move { if wrong.is_empty() { Ok(()) } else { Err(wrong) } })
+    }
+
+    fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(self.look())
+    }
+
+    fn status(&self) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::Map::from_iter([("ready".to_owned(), true.into())])
+    }
+}
+
+/// A running admin API.
+pub(crate) struct Gateway {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), ServeError>>,
+}
+
+pub(crate) const BUILTIN: &[u8] = b"\0asm required";
+
+impl Gateway {
+    pub(crate) async fn start(folder: &std::path::Path) -> Self {
+        Self::with_limits(folder, Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(folder: &std::path::Path, limits: Limits) -> Self {
+        let catalog_limits = tidegate_catalog::Limits {
+            table_bytes: 1000,
+            component_bytes: 1000,
+            schema_bytes: 1000,
+            ..tidegate_catalog::Limits::default()
+        };
+        let catalog = Arc::new(Catalog::open(folder, catalog_limits).expect("the catalog opens"));
+        let plane = Arc::new(Plane::new(Arc::clone(&catalog)));
+        let required = BuiltinComponent {
+            name: ArtifactName::new("required").expect("a name"),
+            version: "1.0.0".to_owned(),
+            digest: Digest::of(BUILTIN),
+            bytes: Bytes::from_static(BUILTIN),
+        };
+        let token = AdminToken::new(TOKEN).expect("a token");
+        let data_plane: Arc<dyn DataPlane> = Arc::clone(&plane) as _;
+        let state = AdminState::new(Arc::clone(&catalog), data_plane, token, &[required], limits);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { drop(stopped.await) };
+        let served = tokio::spawn(serve(listener, state.expect("a state"), shutdown));
+        Self { plane, catalog, address, stop, served }
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), ServeError> {
+        self.stop.send(()).expect("the server still runs");
+        self.served.await.expect("the server does not panic")
+    }
+
+    /// Sends a request with the admin token and reads its answer.
+    pub(crate) async fn call(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Reply {
+        let head = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: {media}\r\n");
+        self.raw(method, path, &head, body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, "text/plain", b"").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.call("POST", path, "application/json", body.to_string().as_bytes()).await
+    }
+
+    /// Sends a request with these header lines.
+    pub(crate) async fn raw(&self, method: &str, path: &str, head: &str, body: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        stream.write_all(&request(method, path, head, body)).await.expect("the request is sent");
+        read(stream).await
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, head: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let start = format!("{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n");
+    let mut out = format!("{start}{head}Content-Length: {length}\r\n\r\n").into_bytes();
+    out.extend_from_slice(body);
+    out
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// In lower case.
+    pub(crate) head: String,
+    pub(crate) body: Value,
+}
+
+/// Reads an answer up to the end of the connection.
+pub(crate) async fn read(mut stream: TcpStream) -> Reply {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("the answer is read");
+    let text = String::from_utf8(bytes).expect("answers are UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    let body = serde_json::from_str(body).unwrap_or(Value::Null);
+    Reply { status, head: head.to_lowercase(), body }
+}
+
+impl Reply {
+    /// The answer's body, where its status is this one.
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// Asserts a problem: its status, the end of its type, and where it points.
+    pub(crate) fn expect_problem(&self, status: u16, slug: &str, pointer: Option<&str>) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        let member = |name: &str| self.body.get(name).cloned().unwrap_or_default();
+        assert_eq!(member("type"), format!("urn:tidegate:problem:{slug}"), "{}", self.body);
+        assert_eq!(member("pointer").as_str(), pointer, "{}", self.body);
+        assert_eq!(member("status"), status);
+        assert!(member("detail").as_str().is_some_and(|text| !text.is_empty()));
+    }
+}

@@ -1,0 +1,7 @@
+//! The admin API over real sockets, with a catalog on disk and a data plane that records.
+
+mod bad_requests;
+mod failures;
+mod harness;
+mod journey;
+mod lifetime;

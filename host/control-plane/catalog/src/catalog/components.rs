@@ -1,0 +1,323 @@
+//! Rule components: those that ship with the program, for every tenant, and those that tenants
+//! upload, in versions that count up from 1 per name. A component's bytes are stored once, whoever
+//! names them.
+
+use bytes::Bytes;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, Transaction, params};
+use tidegate_types::{Digest, TenantId, UnixMillis};
+
+use super::{Catalog, columns, tenants};
+use crate::{ArtifactName, CatalogError, Page, Put, Selector};
+
+/// A component that ships with the program.
+#[derive(Clone, Debug)]
+pub struct BuiltinComponent {
+    pub name: ArtifactName,
+    /// As its author numbers it, such as `1.0.0`.
+    pub version: String,
+    /// Must be that of `bytes`.
+    pub digest: Digest,
+    pub bytes: Bytes,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComponentSource {
+    Builtin,
+    Uploaded,
+}
+
+/// One version of a component; [`Catalog::content`] has its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    pub name: String,
+    /// A number for uploaded ones.
+    pub version: String,
+    pub digest: Digest,
+    pub bytes: u64,
+    pub source: ComponentSource,
+    pub created_at: UnixMillis,
+}
+
+const UPLOADED: &str = "SELECT v.name, CAST(v.version AS TEXT), v.digest, c.bytes, 0, v.created_at \
+                        FROM component_versions AS v JOIN components AS c USING (digest)";
+const BUILTIN: &str = "SELECT b.name, b.version, b.digest, c.bytes, 1, b.created_at \
+                       FROM builtin_components AS b JOIN components AS c USING (digest)";
+
+impl Catalog {
+    /// Makes these the built-in components. Earlier ones stay for the revisions that cite them, and
+    /// can still be named by version or digest.
+    ///
+    /// # Errors
+    /// [`CatalogError::Invalid`] where a digest is not that of its bytes.
+    pub fn register_builtins(&self, builtins: &[BuiltinComponent]) -> Result<(), CatalogError> {
+        for builtin in builtins {
+            if self.blobs.put(&builtin.bytes)? != builtin.digest {
+                let name = &builtin.name;
+                let text = format!("the built-in component {name} does not have the digest given");
+                return Err(CatalogError::Invalid(text));
+            }
+        }
+        self.write(|transaction| {
+            transaction.execute("UPDATE builtin_components SET is_current = 0", [])?;
+            for builtin in builtins {
+                insert_component(transaction, &builtin.digest, builtin.bytes.len() as u64, None)?;
+                transaction.execute(
+                    "INSERT INTO builtin_components (name, version, digest, is_current, created_at) \
+                     VALUES (?1, ?2, ?3, 1, ?4) \
+                     ON CONFLICT DO UPDATE SET is_current = 1, version = excluded.version",
+                    params![
+                        builtin.name.as_str(),
+                        builtin.version,
+                        builtin.digest.0,
+                        columns::signed(UnixMillis::now().0),
+                    ],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Stores an uploaded component that has been inspected. A digest that the name has already is
+    /// that version; another becomes the next one.
+    ///
+    /// # Errors
+    /// [`CatalogError::Taken`] for the name of a built-in component; [`CatalogError::NotFound`] for
+    /// an unknown tenant; [`CatalogError::TooLarge`] and [`CatalogError::Full`] at the limits.
+    pub fn put_component(
+        &self,
+        tenant: &TenantId,
+        name: &ArtifactName,
+        component: &[u8],
+        inspection: &serde_json::Value,
+    ) -> Result<Put<Component>, CatalogError> {
+        let limit = self.limits.component_bytes;
+        if component.len() as u64 > limit {
+            return Err(CatalogError::TooLarge { what: "component", limit });
+        }
+        self.check_component_name(tenant, name)?;
+        let digest = self.blobs.put(component)?;
+        self.write(|transaction| {
+            tenants::require(transaction, tenant)?;
+            let same = find_uploaded(transaction, tenant, name, &Selector::Digest(digest))?;
+            if let Some(same) = same {
+                return Ok(Put::Unchanged(same));
+            }
+            insert_component(transaction, &digest, component.len() as u64, Some(inspection))?;
+            self.insert_version(transaction, tenant, name, &digest)?;
+            let made = find_uploaded(transaction, tenant, name, &Selector::Digest(digest))?;
+            made.map(Put::Created).ok_or_else(|| CatalogError::not_found("component", digest))
+        })
+    }
+
+    fn insert_version(
+        &self,
+        transaction: &Transaction<'_>,
+        tenant: &TenantId,
+        name: &ArtifactName,
+        digest: &Digest,
+    ) -> Result<(), CatalogError> {
+        let sql = "SELECT coalesce(max(version), 0) FROM component_versions WHERE tenant_id = ?1 AND name = ?2";
+        let version = columns::count(transaction, sql, [tenant.as_str(), name.as_str()])? + 1;
+        self.check_versions(transaction, "component_versions", tenant, version)?;
+        transaction.execute(
+            "INSERT INTO component_versions (tenant_id, name, version, digest, created_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                tenant.as_str(),
+                name.as_str(),
+                columns::signed(version),
+                digest.0,
+                columns::signed(UnixMillis::now().0),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// May a tenant upload a component under this name?
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] for an unknown tenant, [`CatalogError::Taken`] for the name of a
+    /// built-in component that is not the tenant's own already.
+    pub fn check_component_name(
+        &self,
+        tenant: &TenantId,
+        name: &ArtifactName,
+    ) -> Result<(), CatalogError> {
+        self.tenant(tenant)?;
+        let (uploaded, builtin) = self.read(|connection| {
+            let uploaded = find_uploaded(connection, tenant, name, &Selector::Latest)?;
+            Ok((uploaded, find_builtin(connection, name, &Selector::Latest)?))
+        })?;
+        if uploaded.is_none() && builtin.is_some() {
+            return Err(CatalogError::Taken { what: "built-in plugin", name: name.to_string() });
+        }
+        Ok(())
+    }
+
+    /// One version of a component that a tenant may use: its own, otherwise a built-in one.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn component(
+        &self,
+        tenant: &TenantId,
+        name: &ArtifactName,
+        which: &Selector,
+    ) -> Result<Component, CatalogError> {
+        let found =
+            self.read(|connection| match find_uploaded(connection, tenant, name, which)? {
+                Some(own) => Ok(Some(own)),
+                None => find_builtin(connection, name, which),
+            })?;
+        found.ok_or_else(|| CatalogError::not_found("plugin", format_args!("{name}@{which}")))
+    }
+
+    /// May the tenant use the component with this digest?
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn has_component(&self, tenant: &TenantId, digest: &Digest) -> Result<bool, CatalogError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM component_versions WHERE tenant_id = ?1 AND digest = ?2) \
+                   OR EXISTS (SELECT 1 FROM builtin_components WHERE digest = ?2)";
+        let params = params![tenant.as_str(), digest.0];
+        self.read(|connection| Ok(columns::count(connection, sql, params)? == 1))
+    }
+
+    /// The built-in components of this program, then the latest version of each uploaded one.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] for an unknown tenant.
+    pub fn components(&self, tenant: &TenantId) -> Result<Vec<Component>, CatalogError> {
+        self.tenant(tenant)?;
+        let builtin = format!("{BUILTIN} WHERE b.is_current = 1 ORDER BY b.name");
+        let uploaded = format!(
+            "{UPLOADED} WHERE v.tenant_id = ?1 AND v.version = (SELECT max(version) FROM \
+             component_versions WHERE tenant_id = v.tenant_id AND name = v.name) ORDER BY v.name"
+        );
+        self.read(|connection| {
+            let mut all = columns::list(connection, &builtin, [], component)?;
+            all.extend(columns::list(connection, &uploaded, [tenant.as_str()], component)?);
+            Ok(all)
+        })
+    }
+
+    /// The versions of one name, newest first: the tenant's own, or, where it has none, those of a
+    /// built-in component (all of them, whatever the page).
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] for an unknown tenant.
+    pub fn component_versions(
+        &self,
+        tenant: &TenantId,
+        name: &ArtifactName,
+        page: Page,
+    ) -> Result<Vec<Component>, CatalogError> {
+        self.tenant(tenant)?;
+        let uploaded = format!(
+            "{UPLOADED} WHERE v.tenant_id = ?1 AND v.name = ?2 AND v.version < ?3 \
+             ORDER BY v.version DESC LIMIT ?4"
+        );
+        let builtin = format!(
+            "{BUILTIN} WHERE b.name = ?1 ORDER BY b.is_current DESC, b.created_at DESC LIMIT ?2"
+        );
+        self.read(|connection| {
+            if find_uploaded(connection, tenant, name, &Selector::Latest)?.is_none() {
+                let params = params![name.as_str(), page.limit];
+                return columns::list(connection, &builtin, params, component);
+            }
+            let params = params![tenant.as_str(), name.as_str(), page.bound(), page.limit];
+            columns::list(connection, &uploaded, params, component)
+        })
+    }
+
+    /// What inspecting a component found, where it has been inspected.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn inspection(&self, digest: &Digest) -> Result<Option<serde_json::Value>, CatalogError> {
+        let sql = "SELECT inspection FROM components WHERE digest = ?1 AND inspection IS NOT NULL";
+        self.read(|connection| {
+            columns::first(connection, sql, [digest.0], |row| columns::json(row, 0))
+        })
+    }
+
+    /// Notes what inspecting a component found.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn note_inspection(
+        &self,
+        digest: &Digest,
+        inspection: &serde_json::Value,
+    ) -> Result<(), CatalogError> {
+        self.write(|transaction| {
+            let sql = "UPDATE components SET inspection = ?2 WHERE digest = ?1";
+            transaction.execute(sql, params![digest.0, inspection.to_string()])?;
+            Ok(())
+        })
+    }
+}
+
+fn insert_component(
+    transaction: &Transaction<'_>,
+    digest: &Digest,
+    bytes: u64,
+    inspection: Option<&serde_json::Value>,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO components (digest, bytes, inspection, created_at) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET inspection = coalesce(excluded.inspection, inspection)",
+        params![
+            digest.0,
+            columns::signed(bytes),
+            inspection.map(ToString::to_string),
+            columns::signed(UnixMillis::now().0),
+        ],
+    )?;
+    Ok(())
+}
+
+fn component(row: &Row<'_>) -> rusqlite::Result<Component> {
+    let builtin: bool = row.get(4)?;
+    Ok(Component {
+        name: row.get(0)?,
+        version: row.get(1)?,
+        digest: columns::digest(row, 2)?,
+        bytes: columns::number(row, 3)?,
+        source: if builtin { ComponentSource::Builtin } else { ComponentSource::Uploaded },
+        created_at: columns::time(row, 5)?,
+    })
+}
+
+fn find_uploaded(
+    connection: &Connection,
+    tenant: &TenantId,
+    name: &ArtifactName,
+    which: &Selector,
+) -> rusqlite::Result<Option<Component>> {
+    let (condition, value) = columns::selected(which, "v.version");
+    let sql = format!(
+        "{UPLOADED} WHERE v.tenant_id = ?1 AND v.name = ?2 AND {condition} \
+         ORDER BY v.version DESC LIMIT 1"
+    );
+    columns::first(connection, &sql, params![tenant.as_str(), name.as_str(), value], component)
+}
+
+fn find_builtin(
+    connection: &Connection,
+    name: &ArtifactName,
+    which: &Selector,
+) -> rusqlite::Result<Option<Component>> {
+    let (condition, value) = match which {
+        Selector::Latest => ("b.is_current = 1 AND ?2 IS NULL", Value::Null),
+        Selector::Version(version) => ("b.version = ?2", Value::Text(version.clone())),
+        Selector::Digest(digest) => ("b.digest = ?2", Value::Blob(digest.0.to_vec())),
+    };
+    let sql = format!(
+        "{BUILTIN} WHERE b.name = ?1 AND {condition} \
+         ORDER BY b.is_current DESC, b.created_at DESC LIMIT 1"
+    );
+    columns::first(connection, &sql, params![name.as_str(), value], component)
+}

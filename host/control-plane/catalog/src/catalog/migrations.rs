@@ -1,0 +1,121 @@
+//! The database's layout, step by step. `PRAGMA user_version` counts the steps that were taken.
+//! A step that was released never changes; a new layout is a new step.
+//!
+//! Times are milliseconds since 1970 UTC, digests and hashes 32 bytes. `api_keys` has the columns
+//! that existing key tables have, so that their rows can be taken over.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::CatalogError;
+
+const STEPS: &[&str] = &[FIRST];
+
+const FIRST: &str = "
+CREATE TABLE tenants (
+    id TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY,
+    key_hash BLOB NOT NULL UNIQUE CHECK (length(key_hash) = 32),
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    rate_limit INTEGER NOT NULL DEFAULT 10000 CHECK (rate_limit > 0),
+    is_active INTEGER NOT NULL DEFAULT 1 CHECK (is_active IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    last_used_at INTEGER
+) STRICT;
+CREATE INDEX api_keys_by_tenant ON api_keys (tenant_id, created_at);
+
+CREATE TABLE schemas (
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL CHECK (version > 0),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX schemas_by_digest ON schemas (tenant_id, digest);
+
+CREATE TABLE reference_tables (
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    bytes INTEGER NOT NULL,
+    row_count INTEGER NOT NULL,
+    column_names TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name, generation)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE components (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
+    bytes INTEGER NOT NULL,
+    inspection TEXT,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE component_versions (
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL CHECK (version > 0),
+    digest BLOB NOT NULL REFERENCES components (digest),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name, version),
+    UNIQUE (tenant_id, name, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX component_versions_by_digest ON component_versions (tenant_id, digest);
+
+CREATE TABLE builtin_components (
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    digest BLOB NOT NULL REFERENCES components (digest),
+    is_current INTEGER NOT NULL CHECK (is_current IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (name, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE revisions (
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    number INTEGER NOT NULL CHECK (number > 0),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    document BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, number),
+    UNIQUE (tenant_id, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE activations (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('activate', 'rollback')),
+    activated_by TEXT NOT NULL,
+    activated_at INTEGER NOT NULL,
+    returns_to INTEGER REFERENCES activations (sequence),
+    withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1)),
+    FOREIGN KEY (tenant_id, digest) REFERENCES revisions (tenant_id, digest)
+) STRICT;
+CREATE INDEX activations_by_tenant ON activations (tenant_id, withdrawn, sequence);
+";
+
+/// Takes the steps that are missing, each in a transaction of its own.
+pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
+    let taken: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = STEPS.len() as i64;
+    if taken > known {
+        return Err(CatalogError::NewerVersion { found: taken, known });
+    }
+    for (step, number) in STEPS.iter().zip(1i64..).filter(|(_, number)| *number > taken) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

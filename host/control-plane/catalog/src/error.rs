@@ -1,0 +1,66 @@
+//! Why a call of the catalog failed.
+
+use std::path::PathBuf;
+
+use tidegate_types::Digest;
+
+use crate::table_content::TableError;
+
+/// Why a call of the catalog failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The named thing is not there.
+    #[error("there is no {what} `{name}`")]
+    NotFound { what: &'static str, name: String },
+    /// The name is taken by something else.
+    #[error("the name `{name}` is taken by a {what}")]
+    Taken { what: &'static str, name: String },
+    /// An argument breaks its rule.
+    #[error("{0}")]
+    Invalid(String),
+    /// A reference table's text cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The content is larger than is taken.
+    #[error("a {what} has at most {limit} bytes")]
+    TooLarge { what: &'static str, limit: u64 },
+    /// A maximum number is reached.
+    #[error("there are at most {limit} {what}, and all are used")]
+    Full { what: &'static str, limit: u64 },
+    /// There is no activation to go back to.
+    #[error("no revision was active before this one")]
+    NothingBefore,
+    /// What lies on the disk is not what was stored.
+    #[error("the content {digest} is damaged or missing on the disk: {reason}")]
+    DamagedBlob { digest: Digest, reason: &'static str },
+    /// The database comes from a newer program.
+    #[error("the catalog has version {found}, this program knows versions up to {known}")]
+    NewerVersion { found: i64, known: i64 },
+    /// SQLite failed.
+    #[error("the catalog's database failed")]
+    Database(#[from] rusqlite::Error),
+    /// The file system failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl CatalogError {
+    /// Has the disk run full?
+    #[must_use]
+    pub fn is_storage_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Database(rusqlite::Error::SqliteFailure(failure, _)) => {
+                failure.code == rusqlite::ErrorCode::DiskFull
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { what, name: name.to_string() }
+    }
+}

@@ -1,0 +1,29 @@
+//! The catalog of one node: tenants, API keys, schemas, reference tables, components, revisions and
+//! which of these are active. An SQLite file says what there is; large content lies beside it as
+//! files named by their SHA-256.
+//!
+//! Every call blocks on the disk: async callers use a blocking thread. A call that changes
+//! something has made it durable when it returns. Nothing is deleted: revisions, components and
+//! tables stay as long as an event could cite them.
+
+pub mod catalog;
+
+pub mod api_key;
+pub mod artifact;
+pub mod table_content;
+
+mod blobs;
+mod error;
+
+pub use api_key::ApiKey;
+pub use artifact::{ArtifactName, Page, Put, Selector};
+pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
+pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
+pub use catalog::keys::{DEFAULT_RATE_LIMIT, KeyRecord, NewKey, Scope};
+pub use catalog::revisions::{RevisionState, RevisionSummary, StoredRevision};
+pub use catalog::schemas::Schema;
+pub use catalog::tables::Table;
+pub use catalog::tenants::Tenant;
+pub use catalog::{Catalog, Limits};
+pub use error::CatalogError;
+pub use table_content::{TableContent, TableError};

@@ -1,0 +1,437 @@
+//! From bytes to tape. The lexing is jiter's; what is added is the tape, the depth limit, and the
+//! check that the names of an object are distinct after unescaping (RFC 8259 leaves that open, and
+//! readers that disagree on it can be played against each other).
+
+use std::collections::HashSet;
+
+use jiter::{Jiter, JiterError, Peek};
+
+use crate::document::{Document, Entry, Kind};
+use crate::pointer::push_step;
+
+/// Bounds of what is parsed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Containers within containers; at most 128.
+    pub depth: u8,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 64 }
+    }
+}
+
+/// Bytes that are not JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {offset}")]
+pub struct JsonError {
+    pub what: String,
+    /// From the start of the source.
+    pub offset: usize,
+    /// The innermost value that was being read: a JSON pointer.
+    pub pointer: String,
+}
+
+/// Something that is wrong with one value, while the rest can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    pub kind: FlawKind,
+    /// From the start of the source.
+    pub offset: usize,
+    /// From the root value that it is in: a JSON pointer.
+    pub pointer: String,
+}
+
+/// What a flaw is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlawKind {
+    DuplicateName,
+    TooDeep,
+}
+
+impl FlawKind {
+    /// For people.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::DuplicateName => "the name occurs twice in its object",
+            Self::TooDeep => "the value is nested too deeply",
+        }
+    }
+}
+
+impl From<Flaw> for JsonError {
+    fn from(flaw: Flaw) -> Self {
+        Self { what: flaw.kind.describe().into(), offset: flaw.offset, pointer: flaw.pointer }
+    }
+}
+
+/// An open container.
+struct Frame {
+    entry: u32,
+    object: bool,
+    /// The key entry of the member that is being read.
+    key: u32,
+    /// Hashes of the names so far, once there are too many to compare each with each.
+    names: Option<HashSet<u64>>,
+}
+
+/// Up to here the names of an object are compared one by one.
+const COMPARED_NAMES: u32 = 24;
+
+/// Where reading goes on.
+enum Then {
+    Value(Peek),
+    Key,
+    Element,
+}
+
+/// Builds a document out of one source with one or more values.
+#[derive(Debug)]
+pub struct Builder {
+    document: Document,
+    limits: Limits,
+    flaws: Vec<Flaw>,
+    scratch: Vec<u8>,
+    hasher: ahash::RandomState,
+}
+
+impl Builder {
+    /// Takes the bytes of a body.
+    ///
+    /// # Errors
+    /// Where they are not UTF-8, or 4 GiB or more.
+    pub fn new(bytes: Vec<u8>, limits: Limits) -> Result<Self, JsonError> {
+        let fail = |what: &str, offset| JsonError { what: what.into(), offset, pointer: String::new() };
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(fail("the body is larger than 4 GiB", 0));
+        }
+        let source = String::from_utf8(bytes)
+            .map_err(|error| fail("the text is not valid UTF-8", error.utf8_error().valid_up_to()))?;
+        // An event of ordinary shape has an entry for about each ten bytes.
+        let entries = Vec::with_capacity(source.len() / 10 + 8);
+        let document = Document { source, unescaped: String::new(), entries };
+        Ok(Self { document, limits, flaws: Vec::new(), scratch: Vec::new(), hasher: ahash::RandomState::new() })
+    }
+
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.document.source
+    }
+
+    /// Reads the whole source as one value; answers its index.
+    ///
+    /// # Errors
+    /// Where it is no JSON value. What was read of it stays unreachable.
+    pub fn whole(&mut self) -> Result<u32, JsonError> {
+        self.value(0..self.document.source.len())
+    }
+
+    /// Reads a range of the source as one value; answers its index.
+    ///
+    /// # Errors
+    /// As for `whole`.
+    pub fn value(&mut self, range: std::ops::Range<usize>) -> Result<u32, JsonError> {
+        // The source moves out so that the lexer may borrow it while the tape grows.
+        let source = std::mem::take(&mut self.document.source);
+        let root = self.document.entries.len();
+        let base = range.start;
+        let text = source.get(range).unwrap_or_default();
+        let mut reader = Reader {
+            jiter: Jiter::with_tape(text.as_bytes(), std::mem::take(&mut self.scratch)),
+            text,
+            base,
+            stack: Vec::with_capacity(8),
+            source: &source,
+            builder: self,
+        };
+        let result = reader.read().map_err(|error| reader.locate(&error));
+        let scratch = reader.jiter.into_tape();
+        self.scratch = scratch;
+        if result.is_err() {
+            self.document.entries.truncate(root);
+        }
+        self.document.source = source;
+        result.map(|()| u32::try_from(root).unwrap_or(u32::MAX))
+    }
+
+    /// The flaws met so far, in the order of their offsets.
+    #[must_use]
+    pub fn take_flaws(&mut self) -> Vec<Flaw> {
+        std::mem::take(&mut self.flaws)
+    }
+
+    #[must_use]
+    pub fn finish(self) -> Document {
+        self.document
+    }
+}
+
+struct Reader<'s, 'b> {
+    jiter: Jiter<'s>,
+    text: &'s str,
+    base: usize,
+    stack: Vec<Frame>,
+    source: &'s str,
+    builder: &'b mut Builder,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self) -> Result<(), JiterError> {
+        let mut then = Then::Value(self.jiter.peek()?);
+        loop {
+            then = match then {
+                Then::Value(peek) => match self.value(peek)? {
+                    Some(then) => then,
+                    None => match self.stack.last() {
+                        None => break,
+                        Some(frame) if frame.object => Then::Key,
+                        Some(_) => Then::Element,
+                    },
+                },
+                Then::Key => self.key(false)?,
+                Then::Element => match self.jiter.array_step()? {
+                    Some(peek) => {
+                        self.count_child();
+                        Then::Value(peek)
+                    }
+                    None => self.close(),
+                },
+            };
+            if self.stack.is_empty() && !matches!(then, Then::Value(_)) {
+                break;
+            }
+        }
+        self.jiter.finish()
+    }
+
+    /// Reads a scalar whole (then `None`), or opens a container.
+    fn value(&mut self, peek: Peek) -> Result<Option<Then>, JiterError> {
+        let start = self.jiter.current_index();
+        let depth = self.stack.len();
+        match peek {
+            Peek::Object | Peek::Array if depth >= usize::from(self.builder.limits.depth.min(128)) => {
+                self.flaw(FlawKind::TooDeep, start);
+                self.jiter.known_skip(peek)?;
+                self.push(Kind::Null, start);
+                return Ok(None);
+            }
+            Peek::Object => {
+                self.open(start, true);
+                return self.key(true).map(Some);
+            }
+            Peek::Array => {
+                self.open(start, false);
+                return Ok(Some(match self.jiter.known_array()? {
+                    Some(peek) => {
+                        self.count_child();
+                        Then::Value(peek)
+                    }
+                    None => self.close(),
+                }));
+            }
+            Peek::String => {
+                let text = self.jiter.known_str()?;
+                let escaped = escaped(self.text, text, &mut self.builder.document.unescaped);
+                self.push_text(start, escaped, false);
+            }
+            Peek::Null => {
+                self.jiter.known_null()?;
+                self.push(Kind::Null, start);
+            }
+            Peek::True => {
+                self.jiter.known_bool(peek)?;
+                self.push(Kind::True, start);
+            }
+            Peek::False => {
+                self.jiter.known_bool(peek)?;
+                self.push(Kind::False, start);
+            }
+            _ => {
+                self.jiter.known_number_bytes(peek)?;
+                self.push(Kind::Number, start);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the next name of the innermost object, or closes it.
+    fn key(&mut self, first: bool) -> Result<Then, JiterError> {
+        let text = self.text;
+        let name = if first { self.jiter.known_object()? } else { self.jiter.next_key()? };
+        let Some(name) = name else { return Ok(self.close()) };
+        let unescaped = &mut self.builder.document.unescaped;
+        let escaped = escaped(text, name, unescaped);
+        // Where the name stands is known from the text itself; an escaped one needs no place.
+        let start = match escaped {
+            Some(_) => 0,
+            None => (name.as_ptr() as usize).saturating_sub(text.as_ptr() as usize + 1),
+        };
+        let end = if escaped.is_some() { start } else { start + name.len() + 2 };
+        let at = self.push_text_span(start, end, escaped, true);
+        if let Some(frame) = self.stack.last_mut() {
+            frame.key = at;
+        }
+        self.check_distinct(at);
+        self.count_child();
+        Ok(Then::Value(self.jiter.peek()?))
+    }
+
+    fn check_distinct(&mut self, key: u32) {
+        let Some(mut frame) = self.stack.pop() else { return };
+        let count = self.builder.document.entry(frame.entry).count;
+        let unseen = if count < COMPARED_NAMES {
+            true
+        } else {
+            let hash = |at| self.builder.hasher.hash_one(self.name(at));
+            let names = frame.names.get_or_insert_with(|| self.keys(frame.entry).map(hash).collect());
+            names.insert(hash(key))
+        };
+        let compare = count < COMPARED_NAMES || !unseen;
+        let name = self.name(key);
+        let duplicate = compare && self.keys(frame.entry).any(|at| self.name(at) == name);
+        self.stack.push(frame);
+        if duplicate {
+            let offset = self.jiter.current_index();
+            self.flaw(FlawKind::DuplicateName, offset);
+        }
+    }
+
+    /// The key entries of the members that an open object has so far.
+    fn keys(&self, object: u32) -> impl Iterator<Item = u32> + '_ {
+        let document = &self.builder.document;
+        let mut at = object + 1;
+        (0..document.entry(object).count).map(move |_| {
+            let key = at;
+            at = document.entry(at + 1).next;
+            key
+        })
+    }
+
+    /// The text of a key while the source is out of the document.
+    fn name(&self, key: u32) -> &[u8] {
+        let entry = self.builder.document.entry(key);
+        let bytes = if entry.escaped {
+            let start = entry.text as usize;
+            self.builder.document.unescaped.as_bytes().get(start..start + entry.count as usize)
+        } else {
+            let end = (entry.end as usize).saturating_sub(1);
+            self.source.as_bytes().get(entry.start as usize + 1..end)
+        };
+        bytes.unwrap_or_default()
+    }
+
+    fn open(&mut self, start: usize, object: bool) {
+        let kind = if object { Kind::Object } else { Kind::Array };
+        let entry = self.push(kind, start);
+        self.stack.push(Frame { entry, object, key: 0, names: None });
+    }
+
+    fn close(&mut self) -> Then {
+        let end = narrow(self.base + self.jiter.current_index());
+        let next = narrow(self.builder.document.entries.len());
+        if let Some(frame) = self.stack.pop()
+            && let Some(entry) = self.builder.document.entries.get_mut(frame.entry as usize)
+        {
+            entry.end = end;
+            entry.next = next;
+        }
+        match self.stack.last() {
+            Some(frame) if frame.object => Then::Key,
+            Some(_) | None => Then::Element,
+        }
+    }
+
+    fn count_child(&mut self) {
+        if let Some(frame) = self.stack.last()
+            && let Some(entry) = self.builder.document.entries.get_mut(frame.entry as usize)
+        {
+            entry.count += 1;
+        }
+    }
+
+    fn push(&mut self, kind: Kind, start: usize) -> u32 {
+        let end = self.jiter.current_index();
+        self.push_entry(kind, start, end, None, false)
+    }
+
+    fn push_text(&mut self, start: usize, escaped: Option<(u32, u32)>, key: bool) {
+        let end = self.jiter.current_index();
+        self.push_text_span(start, end, escaped, key);
+    }
+
+    fn push_text_span(&mut self, start: usize, end: usize, escaped: Option<(u32, u32)>, key: bool) -> u32 {
+        self.push_entry(Kind::String, start, end, escaped, key)
+    }
+
+    fn push_entry(&mut self, kind: Kind, start: usize, end: usize, escaped: Option<(u32, u32)>, key: bool) -> u32 {
+        let entries = &mut self.builder.document.entries;
+        let index = narrow(entries.len());
+        let (text, count) = escaped.unwrap_or((0, 0));
+        entries.push(Entry {
+            start: narrow(self.base + start),
+            end: narrow(self.base + end),
+            next: index + 1,
+            count,
+            text,
+            kind,
+            escaped: escaped.is_some(),
+            key,
+            depth: u8::try_from(self.stack.len()).unwrap_or(u8::MAX),
+        });
+        index
+    }
+
+    fn flaw(&mut self, kind: FlawKind, at: usize) {
+        // A hostile body can hold very many; the first few of each event tell enough.
+        if self.builder.flaws.len() < 10_000 {
+            let (offset, pointer) = (self.base + at, self.pointer());
+            self.builder.flaws.push(Flaw { kind, offset, pointer });
+        }
+    }
+
+    /// The pointer to the value that is being read.
+    fn pointer(&self) -> String {
+        let mut out = String::new();
+        for frame in &self.stack {
+            if frame.object {
+                if frame.key > 0 {
+                    push_step(&mut out, &String::from_utf8_lossy(self.name(frame.key)));
+                }
+            } else {
+                let count = self.builder.document.entry(frame.entry).count;
+                push_step(&mut out, &count.saturating_sub(1).to_string());
+            }
+        }
+        out
+    }
+
+    fn locate(&self, error: &JiterError) -> JsonError {
+        let what = match &error.error_type {
+            jiter::JiterErrorType::JsonError(kind) => kind.to_string(),
+            other => other.to_string(),
+        };
+        JsonError { what, offset: self.base + error.index, pointer: self.pointer() }
+    }
+}
+
+/// Text that the lexer had to unescape does not lie in the source: it is copied, and its place in
+/// `unescaped` answered.
+fn escaped(source: &str, text: &str, unescaped: &mut String) -> Option<(u32, u32)> {
+    let (from, at) = (source.as_ptr() as usize, text.as_ptr() as usize);
+    if at >= from && at + text.len() <= from + source.len() {
+        return None;
+    }
+    let start = narrow(unescaped.len());
+    unescaped.push_str(text);
+    Some((start, narrow(text.len())))
+}
+
+/// Sizes fit: the source is smaller than 4 GiB, and the tape has at most an entry a byte.
+fn narrow(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! JSON Schema (2020-12 and draft-07) over the tape: an event is checked as it was parsed, without
+//! building another form of it. References never leave the schema; regular expressions run in
+//! linear time; `format` is asserted.
+
+mod tape;
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, Validator};
+
+use crate::document::Node;
+use crate::pointer::push_step;
+use tape::TapeJson;
+
+/// Bounds of what a schema may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaLimits {
+    /// Bytes of its text.
+    pub bytes: usize,
+    /// `$ref` and `$dynamicRef` in it.
+    pub references: usize,
+    /// Bytes that one compiled regular expression may take.
+    pub regex_bytes: usize,
+}
+
+impl Default for SchemaLimits {
+    fn default() -> Self {
+        Self { bytes: 256 << 10, references: 256, regex_bytes: 1 << 20 }
+    }
+}
+
+/// The most violations that are named for one event.
+pub const MAX_VIOLATIONS: usize = 32;
+
+/// A compiled schema.
+#[derive(Debug)]
+pub struct Schema {
+    validator: Validator<TapeJson>,
+}
+
+/// A schema that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SchemaError {
+    /// Where in the schema: a JSON pointer.
+    pub pointer: String,
+    pub message: String,
+}
+
+/// One way in which an event breaks its schema. Values of the event are never quoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where in the event: a JSON pointer; for a missing or unexpected member, that member's.
+    pub pointer: String,
+    /// The keyword that is broken.
+    pub keyword: String,
+    pub message: String,
+}
+
+impl Schema {
+    /// Compiles a schema.
+    ///
+    /// # Errors
+    /// Where the text is no JSON Schema of a known draft, refers outside of itself, or breaks a
+    /// limit.
+    pub fn compile(text: &[u8], limits: &SchemaLimits) -> Result<Self, SchemaError> {
+        let fail = |pointer: &str, message: String| SchemaError { pointer: pointer.into(), message };
+        if text.len() > limits.bytes {
+            let message = format!("the schema has {} bytes; at most {} are taken", text.len(), limits.bytes);
+            return Err(fail("", message));
+        }
+        let value: serde_json::Value =
+            serde_json::from_slice(text).map_err(|error| fail("", format!("the schema is not JSON: {error}")))?;
+        if !value.is_object() && !value.is_boolean() {
+            return Err(fail("", "a schema is a JSON object, or true or false".into()));
+        }
+        let draft = draft(&value)?;
+        check_references(&value, &mut String::new(), &mut limits.references.clone())?;
+        let pattern = PatternOptions::regex().size_limit(limits.regex_bytes).dfa_size_limit(limits.regex_bytes);
+        let validator = jsonschema::options_for::<TapeJson>()
+            .with_draft(draft)
+            .with_pattern_options(pattern)
+            .should_validate_formats(true)
+            .offline()
+            .build(&value)
+            .map_err(|error| fail(error.instance_path().as_str(), error.to_string()))?;
+        Ok(Self { validator })
+    }
+
+    /// Does the value satisfy the schema?
+    #[must_use]
+    pub fn is_valid(&self, node: Node<'_>) -> bool {
+        self.validator.is_valid(node)
+    }
+
+    /// Every violated place, up to `MAX_VIOLATIONS`.
+    #[must_use]
+    pub fn violations(&self, node: Node<'_>) -> Vec<Violation> {
+        let mut out = Vec::new();
+        for error in self.validator.iter_errors(node) {
+            let keyword = error.kind().keyword().to_owned();
+            let at = error.instance_path().as_str().to_owned();
+            match error.kind() {
+                ValidationErrorKind::Required { property } => {
+                    let name = property.as_str().unwrap_or_default();
+                    let message = format!("`{name}` is required");
+                    out.push(Violation { pointer: extended(&at, name), keyword, message });
+                }
+                ValidationErrorKind::AdditionalProperties { unexpected }
+                | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                    for name in unexpected.iter().take(MAX_VIOLATIONS) {
+                        let (pointer, keyword) = (extended(&at, name), keyword.clone());
+                        let message = "the schema does not allow this member".into();
+                        out.push(Violation { pointer, keyword, message });
+                    }
+                }
+                _ => {
+                    let mut message = error.masked().to_string();
+                    truncate(&mut message, 512);
+                    out.push(Violation { pointer: at, keyword, message });
+                }
+            }
+            if out.len() >= MAX_VIOLATIONS {
+                break;
+            }
+        }
+        out.truncate(MAX_VIOLATIONS);
+        out
+    }
+}
+
+fn extended(pointer: &str, name: &str) -> String {
+    let mut out = pointer.to_owned();
+    push_step(&mut out, name);
+    out
+}
+
+fn truncate(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let end = text.floor_char_boundary(bytes);
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+fn draft(schema: &serde_json::Value) -> Result<jsonschema::Draft, SchemaError> {
+    let Some(name) = schema.get("$schema") else { return Ok(jsonschema::Draft::Draft202012) };
+    match name.as_str().map(|name| name.trim_end_matches('#')) {
+        Some("https://json-schema.org/draft/2020-12/schema") => Ok(jsonschema::Draft::Draft202012),
+        Some("http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema") => {
+            Ok(jsonschema::Draft::Draft7)
+        }
+        _ => Err(SchemaError {
+            pointer: "/$schema".into(),
+            message: "only https://json-schema.org/draft/2020-12/schema and \
+                      http://json-schema.org/draft-07/schema are taken"
+                .into(),
+        }),
+    }
+}
+
+/// References must stay within the schema, and be few: following them is what makes a small schema
+/// dear.
+fn check_references(value: &serde_json::Value, at: &mut String, left: &mut usize) -> Result<(), SchemaError> {
+    let length = at.len();
+    match value {
+        serde_json::Value::Object(members) => {
+            for (name, member) in members {
+                push_step(at, name);
+                if matches!(name.as_str(), "$ref" | "$dynamicRef") && member.is_string() {
+                    check_reference(member, at, left)?;
+                }
+                check_references(member, at, left)?;
+                at.truncate(length);
+            }
+        }
+        serde_json::Value::Array(elements) => {
+            for (place, element) in elements.iter().enumerate() {
+                push_step(at, &place.to_string());
+                check_references(element, at, left)?;
+                at.truncate(length);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_reference(target: &serde_json::Value, at: &str, left: &mut usize) -> Result<(), SchemaError> {
+    let fail = |message: &str| SchemaError { pointer: at.to_owned(), message: message.into() };
+    if !target.as_str().is_some_and(|target| target.starts_with('#')) {
+        return Err(fail("a reference must stay within the schema: it begins with `#`"));
+    }
+    *left = left.checked_sub(1).ok_or_else(|| fail("the schema has too many references"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

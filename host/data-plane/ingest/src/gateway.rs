@@ -1,0 +1,92 @@
+//! What all requests of a node share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use tidegate_dedup::Dedup;
+use tidegate_wal::Wal;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::options::IngressOptions;
+use crate::snapshot::Snapshot;
+
+/// The data plane of a node: everything that a request needs, shared by all of them.
+pub struct Gateway {
+    pub(crate) options: IngressOptions,
+    /// This gateway's name, as rules and stored events see it.
+    pub(crate) node: Arc<str>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) dedup: Dedup,
+    pub(crate) wal: Wal,
+    pub(crate) in_flight: Arc<Semaphore>,
+    /// Requests that outlive their clients; draining waits for them.
+    pub(crate) tasks: TaskTracker,
+    pub health: Health,
+    pub counts: crate::stage::acknowledge::Counts,
+}
+
+/// Is the node fit to serve?
+#[derive(Debug, Default)]
+pub struct Health {
+    ready: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Health {
+    /// Recovery is over.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// The node is about to stop: it takes what comes, and tells load balancers to go elsewhere.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && !self.is_draining()
+    }
+
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn new(options: IngressOptions, node: &str, dedup: Dedup, wal: Wal) -> Self {
+        let in_flight = Arc::new(Semaphore::new(options.max_in_flight_requests));
+        Self {
+            options,
+            node: node.into(),
+            snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            dedup,
+            wal,
+            in_flight,
+            tasks: TaskTracker::new(),
+            health: Health::default(),
+            counts: crate::stage::acknowledge::Counts::default(),
+        }
+    }
+
+    /// Puts a snapshot in force for the requests that begin from now on.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// The snapshot in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Waits for the requests under way; to be called when no listener takes new ones.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

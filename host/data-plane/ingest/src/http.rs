@@ -1,0 +1,8 @@
+//! The listener around the pipeline: connections, routes, bodies, answers.
+
+mod answer;
+mod body;
+mod route;
+pub mod serve;
+
+pub use serve::serve;

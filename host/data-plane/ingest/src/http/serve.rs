@@ -1,0 +1,174 @@
+//! Connections: accepted up to a limit, HTTP/1.1 and HTTP/2 on the same port, each bounded, and
+//! drained when the node stops.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tidegate_types::{Problem, ProblemType};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::answer::{self, Body};
+use super::route::Target;
+use super::{body, route};
+use crate::gateway::Gateway;
+use crate::pipeline;
+
+/// Serves until `shutdown` resolves, then drains: no new connections, open requests end.
+///
+/// # Errors
+/// Where the listener itself fails.
+pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(gateway.options.max_connections));
+    let builder = Arc::new(builder(&gateway));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        // A connection beyond the limit waits in the listener's backlog.
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, _) = listener.accept().await?;
+            Ok::<_, io::Error>((place, stream))
+        };
+        let (place, stream) = tokio::select! {
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, or a client that was gone already: neither ends the node.
+                    tracing::info!(%error, "connection not accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        let connection = connection(&gateway, &builder, stream, &graceful);
+        tokio::spawn(async move {
+            // An error is the client's: it went away, was too slow, or spoke no HTTP.
+            if let Err(error) = connection.await {
+                tracing::debug!(error = &*error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(gateway.options.drain_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections were cut after the drain timeout");
+    }
+    Ok(())
+}
+
+fn builder(gateway: &Gateway) -> auto::Builder<TokioExecutor> {
+    let options = &gateway.options;
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_headers(options.max_headers)
+        .max_buf_size(options.max_header_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.max_http2_streams)
+        .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(options.header_timeout);
+    builder
+}
+
+fn connection(
+    gateway: &Arc<Gateway>,
+    builder: &Arc<auto::Builder<TokioExecutor>>,
+    stream: TcpStream,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>> + use<> {
+    // Answers are small and must not wait for more.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "nodelay not set");
+    }
+    let gateway = Arc::clone(gateway);
+    let limit = gateway.options.header_timeout;
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    let service = service_fn(move |request| {
+        begins.store(true, Ordering::Relaxed);
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(handle(&gateway, request).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    begun_within(limit, begun, graceful.watch(connection))
+}
+
+/// Ends a connection on which no request has begun in time: hyper's own limit on headers starts
+/// only when the first bytes have told which version of HTTP it is.
+async fn begun_within<E>(
+    limit: Duration,
+    begun: Arc<AtomicBool>,
+    connection: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
+    let mut connection = std::pin::pin!(connection);
+    match tokio::time::timeout(limit, &mut connection).await {
+        Ok(ended) => ended,
+        Err(_) if begun.load(Ordering::Relaxed) => connection.await,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    let target = match route::target(request.method(), path, &gateway.options.endpoints) {
+        Ok(target) => target,
+        Err(problem) => return answer::misled(&problem, route::allowed(path)),
+    };
+    match respond(gateway, target, request).await {
+        Ok(response) => response,
+        Err(problem) => answer::problem(&problem),
+    }
+}
+
+async fn respond(gateway: &Arc<Gateway>, target: Target, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    let ready = gateway.health.is_ready();
+    match target {
+        Target::Ping | Target::Livez => Ok(answer::json(StatusCode::OK, "{\"status\":\"ok\"}")),
+        Target::Readyz if ready => Ok(answer::json(StatusCode::OK, "{\"status\":\"ready\"}")),
+        Target::Readyz => {
+            let detail = if gateway.health.is_draining() { "the gateway is stopping" } else { "the gateway is starting" };
+            Err(Problem::new(ProblemType::Unavailable, detail))
+        }
+        Target::Events | Target::Batch => ingest(gateway, target, request).await,
+    }
+}
+
+async fn ingest(gateway: &Arc<Gateway>, target: Target, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    let (parts, incoming) = request.into_parts();
+    let form = route::form(target, &parts.headers)?;
+    // Who may not write is told before anything of the body is read.
+    crate::stage::authenticate::authenticate(&gateway.snapshot.load(), &parts.headers)?;
+    let body = body::read(&parts.headers, incoming, &gateway.options).await?;
+    let task = {
+        let gateway = Arc::clone(gateway);
+        async move { pipeline::run(&gateway, &parts.headers, form, body).await }
+    };
+    // A task of its own: the HTTP library drops this handler when its client goes away.
+    let task = gateway.tasks.spawn(task);
+    let answer = tokio::time::timeout(gateway.options.request_timeout, task).await;
+    let answer = answer.map_err(|_| {
+        let detail = "the request took too long; whether its events are stored is told when they are sent again with the same keys";
+        Problem::new(ProblemType::Unavailable, detail).retry_after(1000)
+    })?;
+    let answer = answer.map_err(|error| {
+        tracing::error!(%error, "request failed");
+        Problem::new(ProblemType::Internal, "the request failed; send the events again with the same keys")
+    })??;
+    Ok(answer::receipts(answer, &gateway.options))
+}

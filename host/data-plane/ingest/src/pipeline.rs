@@ -1,0 +1,35 @@
+//! The life of a request, top to bottom. Each stage consumes what the stage before made, and alone
+//! can make its own type, so a stage cannot be skipped.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_types::Problem;
+
+use crate::gateway::Gateway;
+use crate::stage::acknowledge::{self, Answer};
+use crate::stage::decode::Form;
+use crate::stage::{admit, authenticate, claim, decode, deliver, evaluate, identify, validate};
+
+/// Takes the body of a request to its answer.
+///
+/// It runs as a task of its own, which ends whether or not the client still waits: until the
+/// hand-over to the log a failure frees the claimed keys, after it only the log's answer settles
+/// them.
+///
+/// # Errors
+/// A problem that concerns the request as a whole; no event of it has been stored then, or it is
+/// not known whether they have been.
+pub async fn run(gateway: &Gateway, headers: &HeaderMap, form: Form, body: Bytes) -> Result<Answer, Problem> {
+    let snapshot = gateway.snapshot.load_full();
+    let producer = authenticate::authenticate(&snapshot, headers)?;
+    let admitted = admit::admit(producer, &Arc::clone(&gateway.in_flight))?;
+    let decoded = decode::decode(admitted, headers, form, body, &gateway.options)?;
+    let identified = identify::identify(decoded, headers)?;
+    let claimed = claim::claim(identified, &gateway.dedup)?;
+    let validated = validate::validate(claimed);
+    let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
+    let delivered = deliver::deliver(evaluated, &gateway.wal).await;
+    Ok(acknowledge::acknowledge(delivered, &gateway.counts))
+}

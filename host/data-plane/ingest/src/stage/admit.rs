@@ -1,0 +1,36 @@
+//! Is there room for the request? Work beyond the limit is shed at once, before anything is spent
+//! on it.
+
+use std::sync::Arc;
+
+use tidegate_types::{Problem, ProblemType, TenantId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::authenticate::Producer;
+use crate::revision::Revision;
+
+/// A sender whose request is worked on; its place is free again when this is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    tenant: TenantId,
+    revision: Arc<Revision>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Admitted {
+    pub(crate) fn into_parts(self) -> (TenantId, Arc<Revision>, OwnedSemaphorePermit) {
+        (self.tenant, self.revision, self.place)
+    }
+}
+
+/// Takes a place for the request.
+///
+/// # Errors
+/// 503 `overloaded` where there is none.
+pub fn admit(producer: Producer, places: &Arc<Semaphore>) -> Result<Admitted, Problem> {
+    let place = Arc::clone(places).try_acquire_owned().map_err(|_| {
+        Problem::new(ProblemType::Overloaded, "too many requests are worked on; nothing was stored").retry_after(1000)
+    })?;
+    let (tenant, revision) = producer.into_parts();
+    Ok(Admitted { tenant, revision, place })
+}

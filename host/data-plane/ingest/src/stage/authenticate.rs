@@ -1,0 +1,62 @@
+//! Who sends, and may they? API keys come in `X-API-Key`; the tenant comes from the key alone.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tidegate_types::{Digest, Problem, ProblemType, TenantId, UnixMillis};
+
+use crate::revision::Revision;
+use crate::snapshot::{KeyState, Snapshot};
+
+/// Longer keys are none of ours; no time is spent on them.
+const MAX_KEY_BYTES: usize = 256;
+
+/// An authenticated sender, with the revision that decides its events.
+#[derive(Debug)]
+pub struct Producer {
+    tenant: TenantId,
+    revision: Arc<Revision>,
+}
+
+impl Producer {
+    pub(crate) fn into_parts(self) -> (TenantId, Arc<Revision>) {
+        (self.tenant, self.revision)
+    }
+}
+
+/// Looks up the key and reads the tenant's revision, once for the whole request.
+///
+/// # Errors
+/// 401 for a missing, unknown or expired key, 403 for a revoked one or one that may not write, 503
+/// where the tenant has no active revision.
+pub fn authenticate(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Producer, Problem> {
+    let unauthenticated = |detail: &str| Problem::new(ProblemType::Unauthenticated, detail);
+    let mut given = headers.get_all("x-api-key").iter();
+    let (first, second) = (given.next(), given.next());
+    let text = first.ok_or_else(|| unauthenticated("send an API key in the header X-API-Key"))?;
+    if second.is_some() {
+        return Err(unauthenticated("send exactly one X-API-Key"));
+    }
+    let unknown = || unauthenticated("the API key is unknown");
+    if text.len() > MAX_KEY_BYTES {
+        return Err(unknown());
+    }
+    let key = snapshot.key(&Digest::of(text.as_bytes())).ok_or_else(unknown)?;
+    let forbidden = |detail: &str| Problem::new(ProblemType::Forbidden, detail);
+    match key.state {
+        KeyState::Active => {}
+        KeyState::Revoked => return Err(forbidden("the API key was revoked")),
+    }
+    if key.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
+        return Err(unauthenticated("the API key has expired"));
+    }
+    if !key.scopes.write {
+        return Err(forbidden("the API key lacks the scope events:write"));
+    }
+    let revision = snapshot.tenant(&key.tenant).and_then(|tenant| tenant.revision.clone());
+    let revision = revision.ok_or_else(|| {
+        let detail = "an administrator must activate a revision for this tenant first";
+        Problem::new(ProblemType::NoRevision, detail).retry_after(5000)
+    })?;
+    Ok(Producer { tenant: key.tenant.clone(), revision })
+}

@@ -1,0 +1,16 @@
+//! Running rules over batches.
+//!
+//! `plan` chains the rules of a revision; `rule` runs one of them over its rows, splits what is too
+//! large and bisects what fails; `instance` makes one call in one store; `outcome` checks what came
+//! back; `pool` keeps stores warm, `registry` knows all of them.
+
+pub(crate) mod instance;
+mod outcome;
+mod plan;
+pub(crate) mod pool;
+pub(crate) mod registry;
+pub(crate) mod rule;
+mod rows;
+
+pub use plan::{EvaluateError, Judgement, Plan, PlanError, PlanRule, Tables};
+pub use rows::{Batch, Row};

@@ -1,0 +1,208 @@
+//! One warm store: made, configured, called, measured.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tidegate_types::problem::ProblemPart;
+use wasmtime::component::InstancePre;
+use wasmtime::{Engine, Store, UpdateDeadline};
+
+use super::outcome::{self, Checked};
+use crate::guest::bindings::{Rule as Bindings, RulePre, contract};
+use crate::guest::manifest::Manifest;
+use crate::guest::meter::Meter;
+use crate::guest::state::{Call, State};
+use crate::limits::Limits;
+
+/// Why a call brought no outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Another try alone may help: time, memory, or the guest said so.
+    Transient(String),
+    /// The guest trapped, or returned what it may not.
+    Permanent(String),
+    /// Not the guest's doing: the host has no room for another instance, or no time for this one.
+    Exhausted,
+}
+
+/// Why an instance could not be configured.
+#[derive(Debug)]
+pub(crate) enum ConfigureError {
+    Problems(Vec<ProblemPart>),
+    Fault(Fault),
+}
+
+/// A store with its instance.
+pub(crate) struct Instance {
+    store: Store<State>,
+    bindings: Bindings,
+    calls_left: u32,
+}
+
+impl Instance {
+    /// Makes an instance and configures it.
+    pub(crate) async fn start(
+        engine: &Engine,
+        pre: &InstancePre<State>,
+        config: &str,
+        limits: &Limits,
+        calls: u32,
+    ) -> Result<(Self, contract::Manifest), ConfigureError> {
+        let mut store = Store::new(engine, State::new(limits));
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|context| Ok(at_deadline(&context.data().meter)));
+        begin(&mut store, limits);
+        let pre = RulePre::new(pre.clone()).map_err(|error| fault(&error, false))?;
+        let meter = Arc::clone(&store.data().meter);
+        let bindings = metered(&meter, limits.call_wall, pre.instantiate_async(&mut store)).await;
+        let bindings = settle(bindings, &store)?;
+        let instance = Self { store, bindings, calls_left: calls };
+        instance.configure(config, limits).await
+    }
+
+    async fn configure(mut self, config: &str, limits: &Limits) -> Result<(Self, contract::Manifest), ConfigureError> {
+        begin(&mut self.store, limits);
+        let meter = Arc::clone(&self.store.data().meter);
+        let rules = self.bindings.tidegate_rules_rules();
+        let result = metered(&meter, limits.call_wall, rules.call_configure(&mut self.store, config)).await;
+        match settle(result, &self.store)? {
+            Ok(manifest) => Ok((self, manifest)),
+            Err(problems) => Err(ConfigureError::Problems(
+                problems
+                    .into_iter()
+                    .take(64)
+                    .map(|problem| ProblemPart { pointer: clipped(problem.pointer), detail: clipped(problem.message) })
+                    .collect(),
+            )),
+        }
+    }
+
+    pub(crate) fn admit(&mut self, manifest: Arc<Manifest>) {
+        self.store.data_mut().manifest = Some(manifest);
+    }
+
+    /// Runs one call. After a fault the store must not be used again.
+    pub(crate) async fn evaluate(&mut self, call: Call, limits: &Limits) -> Result<Checked, Fault> {
+        let rows = call.rows.len();
+        begin(&mut self.store, limits);
+        self.store.data_mut().call = Some(call);
+        let meter = Arc::clone(&self.store.data().meter);
+        let rules = self.bindings.tidegate_rules_rules();
+        let result = metered(&meter, limits.call_wall, rules.call_evaluate(&mut self.store)).await;
+        let call = self.store.data_mut().call.take();
+        self.calls_left = self.calls_left.saturating_sub(1);
+        self.emit_log(call.as_ref());
+        let manifest = self.store.data().manifest.clone();
+        let manifest = manifest.ok_or_else(|| Fault::Permanent("the rule has no manifest".into()))?;
+        match settle_fault(result, &self.store)? {
+            Ok(outcome) => outcome::check(outcome, rows, &manifest, limits).map_err(Fault::Permanent),
+            Err(contract::Fault::Transient(message)) => Err(Fault::Transient(clipped(message))),
+            Err(contract::Fault::Permanent(message)) => Err(Fault::Permanent(clipped(message))),
+        }
+    }
+
+    fn emit_log(&self, call: Option<&Call>) {
+        if let (Some(call), Ok(mut log)) = (call, self.store.data().log.lock()) {
+            let name = self.store.data().manifest.as_ref().map_or("", |manifest| manifest.name.as_str());
+            log.emit(call.batch.tenant.as_str(), name);
+        }
+    }
+
+    /// Has it made as many calls as it may?
+    pub(crate) fn retired(&self) -> bool {
+        self.calls_left == 0
+    }
+}
+
+fn clipped(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(512));
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A call that was cut off by its wall time.
+#[derive(Debug, thiserror::Error)]
+#[error("the call waited longer than it may")]
+struct WallTime;
+
+/// A call that used up its CPU time.
+#[derive(Debug, thiserror::Error)]
+#[error("the call used more CPU time than it may")]
+struct CpuTime;
+
+/// A call begins, under the limits of now.
+fn begin(store: &mut Store<State>, limits: &Limits) {
+    store.set_hostcall_fuel(limits.hostcall_bytes);
+    store.set_max_component_handles(limits.max_handles);
+    store.set_epoch_deadline(limits.slice_ticks());
+    store.data_mut().begin(limits);
+}
+
+/// Runs at the end of each slice: yields, or ends a call whose budget is used up. By the clock, a
+/// first slice, which is not measured, is no longer than the others.
+fn at_deadline(meter: &Meter) -> UpdateDeadline {
+    if meter.exhausted() {
+        return UpdateDeadline::Interrupt;
+    }
+    // Tokio's own yield lets sockets be read before this call goes on; wasmtime's would not.
+    UpdateDeadline::YieldCustom(meter.slice(), Box::pin(tokio::task::yield_now()))
+}
+
+/// Polls a call and accounts for its CPU time; a call that waits gets a wall-clock limit.
+async fn metered<T>(
+    meter: &Meter,
+    wall: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> wasmtime::Result<T> {
+    let call = std::pin::pin!(call);
+    Metered { meter, wall, call, limit: None }.await
+}
+
+struct Metered<'m, F> {
+    meter: &'m Meter,
+    wall: Duration,
+    call: Pin<&'m mut F>,
+    limit: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
+    type Output = wasmtime::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.meter.resume();
+        let polled = self.call.as_mut().poll(context);
+        if polled.is_ready() {
+            return polled;
+        }
+        self.meter.pause();
+        let wall = self.wall;
+        let limit = self.limit.get_or_insert_with(|| Box::pin(tokio::time::sleep(wall)));
+        limit.as_mut().poll(context).map(|()| Err(WallTime.into()))
+    }
+}
+
+fn settle<T>(result: wasmtime::Result<T>, store: &Store<State>) -> Result<T, ConfigureError> {
+    settle_fault(result, store).map_err(ConfigureError::Fault)
+}
+
+fn settle_fault<T>(result: wasmtime::Result<T>, store: &Store<State>) -> Result<T, Fault> {
+    result.map_err(|error| match fault(&error, store.data().memory.denied) {
+        ConfigureError::Fault(fault) => fault,
+        ConfigureError::Problems(_) => Fault::Permanent("the component could not be started".into()),
+    })
+}
+
+/// What an error of wasmtime means.
+fn fault(error: &wasmtime::Error, memory_denied: bool) -> ConfigureError {
+    ConfigureError::Fault(if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<WallTime>() {
+        Fault::Exhausted
+    } else if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
+        Fault::Transient(CpuTime.to_string())
+    } else if memory_denied {
+        Fault::Transient("the guest wanted more memory than it may have".into())
+    } else {
+        Fault::Permanent(clipped(format!("{error:#}")))
+    })
+}

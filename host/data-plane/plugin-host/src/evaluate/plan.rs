@@ -1,0 +1,252 @@
+//! The chain of a revision's rules over one batch: validators, then quality rules, then enrichers,
+//! every rule over every row of its event types. The worst finding decides; the pipeline derives
+//! the status.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidegate_event::{Document, patch};
+use tidegate_types::problem::ProblemPart;
+use tidegate_types::revision::OnFault;
+use tidegate_types::{EventType, Finding, RuleName, Severity, TableName};
+
+use super::outcome::{RowFinding, RowPatch};
+use super::rows::Batch;
+use super::rule::{Exhausted, Rule, Said};
+use crate::guest::manifest::{Manifest, Source};
+use crate::table::Table;
+
+/// The reference tables of a revision.
+pub type Tables = HashMap<TableName, Arc<Table>>;
+
+/// A rule in its place in a plan.
+pub struct PlanRule {
+    pub(crate) name: RuleName,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) tables: Arc<[Arc<Table>]>,
+    pub(crate) on_fault: OnFault,
+    /// All where it is `None`.
+    pub(crate) event_types: Option<Vec<EventType>>,
+    /// An earlier rule writes what this one reads.
+    reads_patched: bool,
+}
+
+impl PlanRule {
+    /// What the component declared.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.rule.manifest
+    }
+
+    pub(crate) fn new(
+        name: RuleName,
+        rule: Arc<Rule>,
+        tables: Arc<[Arc<Table>]>,
+        on_fault: OnFault,
+        event_types: Option<Vec<EventType>>,
+    ) -> Self {
+        Self { name, rule, tables, on_fault, event_types, reads_patched: false }
+    }
+}
+
+/// Rules in the order in which they run.
+pub struct Plan {
+    rules: Vec<PlanRule>,
+}
+
+/// Rules that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the rules do not go together")]
+pub struct PlanError(pub Vec<ProblemPart>);
+
+/// Why a batch was not judged. No event has been judged then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluateError {
+    #[error("there is no room for another instance of a rule")]
+    Exhausted,
+}
+
+/// What the rules said of one row.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    pub findings: Vec<Finding>,
+    /// As `tidegate_event::patch` encodes them.
+    pub patches: Vec<u8>,
+    /// Occurrence numbers that rules could read, by host column.
+    pub occurrences: Vec<(Arc<str>, u32)>,
+}
+
+impl Judgement {
+    /// The highest severity of its findings.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+}
+
+impl Plan {
+    /// Puts rules into order and checks that they go together.
+    ///
+    /// # Errors
+    /// Where two enrichers write overlapping fields.
+    pub fn new(mut rules: Vec<PlanRule>) -> Result<Self, PlanError> {
+        rules.sort_by_key(|rule| rule.rule.manifest.role);
+        let mut problems = Vec::new();
+        for (at, rule) in rules.iter().enumerate() {
+            for earlier in rules.iter().take(at) {
+                problems.extend(overlaps(earlier, rule));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(PlanError(problems));
+        }
+        let mut written: Vec<tidegate_event::Pointer> = Vec::new();
+        for rule in &mut rules {
+            let reads = rule.rule.manifest.reads.iter();
+            rule.reads_patched = reads.into_iter().any(|field| match &field.source {
+                Source::Event(pointer) => written.iter().any(|write| write.overlaps(pointer)),
+                _ => false,
+            });
+            written.extend(rule.rule.manifest.writes.iter().map(|(_, pointer)| pointer.clone()));
+        }
+        Ok(Self { rules })
+    }
+
+    #[must_use]
+    pub fn rules(&self) -> &[PlanRule] {
+        &self.rules
+    }
+
+    /// Judges every row of a batch.
+    ///
+    /// # Errors
+    /// Where the host has no room: nothing is judged then, and the same batch may come again.
+    pub async fn evaluate(&self, mut batch: Batch) -> Result<Vec<Judgement>, EvaluateError> {
+        let mut judgements = vec![Judgement::default(); batch.rows.len()];
+        if self.rules.is_empty() {
+            return Ok(judgements);
+        }
+        for field in self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads) {
+            if let Source::Occurrence(pointer) = &field.source {
+                batch.count_occurrences(&field.text, pointer.as_ref());
+            }
+        }
+        for (row, judgement) in judgements.iter_mut().enumerate() {
+            judgement.occurrences = batch.context(row);
+        }
+        let mut batch = Arc::new(batch);
+        for rule in &self.rules {
+            if rule.reads_patched {
+                batch = Arc::new(patched(&batch, &judgements));
+            }
+            let rows = rule.rows(&batch);
+            if rows.is_empty() {
+                continue;
+            }
+            let said = rule.rule.run(&batch, &rows, &rule.tables).await;
+            let said = said.map_err(|Exhausted| EvaluateError::Exhausted)?;
+            rule.enter(&batch, said, &mut judgements);
+        }
+        Ok(judgements)
+    }
+}
+
+fn overlaps(earlier: &PlanRule, later: &PlanRule) -> Vec<ProblemPart> {
+    let mut out = Vec::new();
+    for (text, pointer) in &later.rule.manifest.writes {
+        if earlier.rule.manifest.writes.iter().any(|(_, other)| other.overlaps(pointer)) {
+            let detail = format!("rules `{}` and `{}` both write `{text}`", earlier.name, later.name);
+            out.push(ProblemPart { pointer: "/rules".into(), detail });
+        }
+    }
+    out
+}
+
+/// The batch as the enrichers so far have left it.
+fn patched(batch: &Batch, judgements: &[Judgement]) -> Batch {
+    let mut out = batch.clone();
+    for (row, judgement) in out.rows.iter_mut().zip(judgements) {
+        if judgement.patches.is_empty() {
+            continue;
+        }
+        // Each patch was checked against the event when it was entered.
+        let delivered = patch::apply(row.root().lexeme().as_bytes(), &judgement.patches);
+        if let Some(document) = delivered.ok().and_then(|bytes| Document::parse(bytes).ok()) {
+            (row.document, row.root) = (Arc::new(document), 0);
+        }
+    }
+    out
+}
+
+impl PlanRule {
+    /// The rows that it sees.
+    fn rows(&self, batch: &Batch) -> Vec<u32> {
+        let all = batch.rows.iter().zip(0u32..);
+        match &self.event_types {
+            None => all.map(|(_, at)| at).collect(),
+            Some(types) => all.filter(|(row, _)| types.contains(&row.event_type)).map(|(_, at)| at).collect(),
+        }
+    }
+
+    fn enter(&self, batch: &Batch, said: Said, judgements: &mut [Judgement]) {
+        for RowFinding { row, code, severity, field, detail } in said.findings {
+            self.find(judgements, row, Finding { rule: self.name.clone(), code, severity, pointer: field, detail });
+        }
+        for (row, why) in said.faults {
+            let severity = match self.on_fault {
+                OnFault::Quarantine => Severity::Soft,
+                OnFault::Pass => Severity::Warn,
+                OnFault::Reject => Severity::Hard,
+            };
+            let (rule, code) = (self.name.clone(), "rule-fault".into());
+            self.find(judgements, row, Finding { rule, code, severity, pointer: None, detail: why });
+        }
+        for patch in said.patches {
+            self.patch(batch, patch, judgements);
+        }
+    }
+
+    fn find(&self, judgements: &mut [Judgement], row: u32, finding: Finding) {
+        if let Some(judgement) = judgements.get_mut(row as usize) {
+            judgement.findings.push(finding);
+        }
+    }
+
+    fn patch(&self, batch: &Batch, RowPatch { row, op, field, value }: RowPatch, judgements: &mut [Judgement]) {
+        let (Some(event), Some((text, pointer))) =
+            (batch.rows.get(row as usize), self.rule.manifest.writes.get(field as usize))
+        else {
+            return;
+        };
+        let encoded = patch::fits(event.root(), pointer, op)
+            && judgements.get_mut(row as usize).is_some_and(|judgement| {
+                let patch = patch::Patch { op, pointer: text, value: &value };
+                patch::encode(&mut judgement.patches, patch).is_ok()
+            });
+        if !encoded {
+            let (rule, code) = (self.name.clone(), "patch-conflict".into());
+            let detail = "a value on the way is neither an object nor an array, or the element is not there".into();
+            let pointer = Some(Arc::clone(text));
+            self.find(judgements, row, Finding { rule, code, severity: Severity::Soft, pointer, detail });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_counts() {
+        let finding = |severity| Finding {
+            rule: RuleName::new("r").expect("name"),
+            code: "c".into(),
+            severity,
+            pointer: None,
+            detail: "".into(),
+        };
+        let findings = vec![finding(Severity::Warn), finding(Severity::Hard), finding(Severity::Soft)];
+        assert_eq!(Judgement { findings, ..Judgement::default() }.worst(), Some(Severity::Hard));
+        assert_eq!(Judgement::default().worst(), None);
+    }
+}

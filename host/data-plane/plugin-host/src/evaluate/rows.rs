@@ -1,0 +1,79 @@
+//! The rows of a batch as rules see them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidegate_event::{Document, Node, Pointer};
+use tidegate_types::{EventId, EventType, TenantId};
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub document: Arc<Document>,
+    /// Index of the event's value in the document.
+    pub root: u32,
+    pub event_id: EventId,
+    pub event_type: EventType,
+    pub key: Option<Box<str>>,
+}
+
+impl Row {
+    #[must_use]
+    pub fn root(&self) -> Node<'_> {
+        self.document.at(self.root)
+    }
+}
+
+/// The events of one producer's request that are judged together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub tenant: TenantId,
+    /// This gateway's name.
+    pub node: Arc<str>,
+    pub rows: Vec<Row>,
+    /// For each `@occurrence…` column: the number of each row.
+    occurrences: HashMap<Arc<str>, Vec<u32>>,
+}
+
+impl Batch {
+    #[must_use]
+    pub fn new(tenant: TenantId, node: Arc<str>, rows: Vec<Row>) -> Self {
+        Self { tenant, node, rows, occurrences: HashMap::new() }
+    }
+
+    /// Counts how often each row's key, or value at a place, has come so far.
+    pub(crate) fn count_occurrences(&mut self, column: &Arc<str>, pointer: Option<&Pointer>) {
+        if self.occurrences.contains_key(column) {
+            return;
+        }
+        let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
+        let numbers = self.rows.iter().map(|row| {
+            let mut value = Vec::new();
+            match pointer {
+                None => value.extend_from_slice(row.key.as_deref()?.as_bytes()),
+                Some(pointer) => tidegate_event::canonical::write_canonical(&mut value, pointer.resolve(row.root())?),
+            }
+            let count = seen.entry(value).or_default();
+            *count += 1;
+            Some(*count)
+        });
+        // A row without the value stands alone.
+        let numbers = numbers.map(|number| number.unwrap_or(1)).collect();
+        self.occurrences.insert(column.clone(), numbers);
+    }
+
+    pub(crate) fn occurrences(&self, column: &str) -> Option<&Vec<u32>> {
+        self.occurrences.get(column)
+    }
+
+    /// The occurrence numbers of a row, by column: part of what its verdict depends on.
+    pub(crate) fn context(&self, row: usize) -> Vec<(Arc<str>, u32)> {
+        let mut out: Vec<_> = self
+            .occurrences
+            .iter()
+            .filter_map(|(column, numbers)| Some((column.clone(), *numbers.get(row)?)))
+            .collect();
+        out.sort();
+        out
+    }
+}

@@ -1,0 +1,10 @@
+//! What an instance sees of the host.
+
+pub(crate) mod bindings;
+mod cells;
+mod imports;
+pub(crate) mod log;
+pub(crate) mod manifest;
+pub(crate) mod meter;
+pub(crate) mod state;
+pub(crate) mod wasi;

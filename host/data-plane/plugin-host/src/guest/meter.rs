@@ -1,0 +1,66 @@
+//! What a call has cost so far: CPU time of the threads that polled it, against its budget.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// CPU time of the call that is running, in nanoseconds; shared with whoever polls it.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    budget: AtomicU64,
+    /// Ticks of the epoch between two looks at the budget.
+    slice: AtomicU64,
+    used: AtomicU64,
+    /// The first slice is over: from here on time is measured exactly.
+    measured: AtomicBool,
+    /// CPU clock of the polling thread when it last began to poll.
+    since: AtomicU64,
+}
+
+impl Meter {
+    /// A new call, under the limits of now.
+    pub(crate) fn begin(&self, budget: Duration, slice: u64) {
+        self.budget.store(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.slice.store(slice, Ordering::Relaxed);
+        self.used.store(0, Ordering::Relaxed);
+        self.measured.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn slice(&self) -> u64 {
+        self.slice.load(Ordering::Relaxed)
+    }
+
+    /// A thread begins to poll the call.
+    pub(crate) fn resume(&self) {
+        if self.measured.load(Ordering::Relaxed) {
+            self.since.store(thread_cpu_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// The thread leaves the call to wait.
+    pub(crate) fn pause(&self) {
+        if self.measured.load(Ordering::Relaxed) {
+            self.used.fetch_add(self.running(), Ordering::Relaxed);
+        }
+    }
+
+    /// Is the budget used up? The first look begins to measure: short calls, which are never
+    /// looked at, read no clock.
+    pub(crate) fn exhausted(&self) -> bool {
+        if !self.measured.swap(true, Ordering::Relaxed) {
+            self.since.store(thread_cpu_nanos(), Ordering::Relaxed);
+            return false;
+        }
+        self.used.load(Ordering::Relaxed) + self.running() >= self.budget.load(Ordering::Relaxed)
+    }
+
+    fn running(&self) -> u64 {
+        thread_cpu_nanos().saturating_sub(self.since.load(Ordering::Relaxed))
+    }
+}
+
+fn thread_cpu_nanos() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or_default()
+}

@@ -1,0 +1,26 @@
+//! The plugin host: compiles rule components, runs them over batches of events in a sandbox, and
+//! checks everything that comes back.
+//!
+//! In the order of a component's life: `compile` turns its bytes into code (scanned, compiled in a
+//! child process, cached under a MAC); `guest` is what an instance sees of the host (columns,
+//! kernels, tables, log, a WASI without clock, files or network); `rule` is a component with its
+//! configuration and its warm stores; `plan` is the chain of a revision's rules over one batch.
+
+pub mod limits;
+pub mod table;
+
+mod engine;
+
+pub mod compile;
+
+mod guest;
+
+pub mod evaluate;
+pub mod host;
+
+pub use compile::{Compiled, CompileError, Component};
+pub use evaluate::{Batch, EvaluateError, Judgement, Plan, PlanRule, Row, Tables};
+pub use guest::manifest::{Field, Manifest, Role};
+pub use host::{HostError, HostOptions, PluginHost};
+pub use limits::Limits;
+pub use table::Table;

@@ -1,0 +1,38 @@
+//! Storage: a background thread that reads the write-ahead log and publishes its records as
+//! Parquet files, each exactly once.
+//!
+//! ```text
+//! FOLDER/LOCK             held by the one process that writes here
+//!        manifest.jsonl   the only truth about what is published (see `manifest`)
+//!        accepted/tenant=…/type=…/event_date=YYYY-MM-DD/part-….parquet   (see `partition`, `rows`)
+//!        quarantine/…     the same for events that a rule holds
+//! ```
+//!
+//! A publication covers one contiguous range of the log and is whole or absent (see `publish`). The
+//! next one begins where the manifest ends, whatever crashed in between; records are dropped from
+//! the log only after that. Ingestion never waits for this crate: where it cannot publish, records
+//! stay in the log, up to the log's own limit.
+//!
+//! ```text
+//! let (opened, next) = Storage::open(options, layouts)?;   // before the log: `next` is what it must have
+//! let storage = opened.start(wal)?;
+//! storage.flush(timeout)?;                                 // at shutdown
+//! storage.close();
+//! ```
+
+mod options;
+mod storage;
+
+pub mod layout;
+pub mod manifest;
+
+mod worker;
+
+mod partition;
+mod publish;
+mod rows;
+
+pub use layout::{Layout, Layouts};
+pub use options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
+pub use partition::DateBounds;
+pub use storage::{FlushError, Opened, Storage, StorageStats};

@@ -1,0 +1,83 @@
+//! Rows as the bytes of a Parquet file.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::Rows;
+use crate::partition::{Partition, root};
+
+/// Columns whose values hardly repeat, or are long: a dictionary would be built in vain.
+const NO_DICTIONARY: [&str; 7] =
+    ["event_id", "received_at", "lsn", "delivered", "original", "patches", "context"];
+/// Columns where nobody asks for the least and greatest value.
+const NO_STATISTICS: [&str; 4] = ["delivered", "original", "patches", "context"];
+
+impl Rows {
+    /// The bytes of a Parquet file with all rows in one row group.
+    pub(crate) fn into_parquet(self, partition: &Partition) -> Result<Vec<u8>, ParquetError> {
+        let batch = self.into_batch()?;
+        let mut writer =
+            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(partition)?))?;
+        writer.write(&batch)?;
+        writer.into_inner()
+    }
+
+    fn into_batch(mut self) -> Result<RecordBatch, ParquetError> {
+        let mut columns: Vec<(&str, bool, ArrayRef)> = Vec::with_capacity(12);
+        if let Some(event) = self.typed.finish()? {
+            columns.push(("event", false, Arc::new(event)));
+        }
+        columns.push(("event_id", false, Arc::new(self.event_id.finish())));
+        columns.push(("received_at", false, Arc::new(self.received_at.finish())));
+        columns.push(("event_time", true, Arc::new(self.event_time.finish())));
+        columns.push(("revision", false, Arc::new(self.revision.finish())));
+        columns.push(("lsn", false, Arc::new(self.lsn.finish())));
+        columns.push(("node", true, Arc::new(self.node.finish())));
+        columns.push(("delivered", true, Arc::new(self.delivered.finish())));
+        columns.push(("original", false, Arc::new(self.original.finish())));
+        columns.push(("patches", true, Arc::new(self.patches.finish())));
+        columns.push(("context", true, Arc::new(self.context.finish())));
+        columns.push(("findings", false, Arc::new(self.findings.finish()?)));
+        let fields = columns.iter();
+        let fields: Vec<Field> = fields
+            .map(|(name, nullable, array)| Field::new(*name, array.data_type().clone(), *nullable))
+            .collect();
+        let arrays = columns.into_iter().map(|(_, _, array)| array).collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+    }
+}
+
+/// The names in full go into the file's metadata: a path may have cut them.
+fn properties(partition: &Partition) -> Result<WriterProperties, ParquetError> {
+    let named = |key: &str, value: &str| KeyValue::new(format!("tidegate.{key}"), value.to_owned());
+    let names = vec![
+        named("status", root(partition.status)),
+        named("tenant", &partition.tenant),
+        named("type", &partition.event_type),
+    ];
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(None)
+        .set_key_value_metadata(Some(names))
+        .set_created_by(concat!("tidegate ", env!("CARGO_PKG_VERSION")).to_owned());
+    for name in NO_DICTIONARY {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);
+    }
+    for name in NO_STATISTICS {
+        let none = EnabledStatistics::None;
+        properties = properties.set_column_statistics_enabled(ColumnPath::from(name), none);
+    }
+    for name in ["received_at", "lsn"] {
+        let packed = Encoding::DELTA_BINARY_PACKED;
+        properties = properties.set_column_encoding(ColumnPath::from(name), packed);
+    }
+    Ok(properties.build())
+}

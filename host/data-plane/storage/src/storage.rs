@@ -1,0 +1,221 @@
+//! Opening a storage folder, and the handle of a storage that runs.
+
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tidegate_types::Lsn;
+use tidegate_wal::Wal;
+
+use crate::layout::Layouts;
+use crate::manifest::Manifest;
+use crate::options::{OpenError, StorageOptions};
+use crate::publish::{Publisher, Steps, orphans, sync_folder};
+use crate::worker::Worker;
+use crate::worker::shared::Shared;
+use crate::worker::thread::{Pauses, start};
+
+/// Held by the process that writes to a storage folder.
+const LOCK_NAME: &str = "LOCK";
+
+/// A storage folder that is opened and waits for its log.
+pub struct Opened {
+    options: StorageOptions,
+    layouts: Arc<dyn Layouts>,
+    manifest: Manifest,
+    published: HashSet<String>,
+    lock: File,
+    steps: Steps,
+}
+
+/// A storage that runs: the handle of its thread. Dropping it ends the thread after the publication
+/// under way; what is not published stays in the log.
+pub struct Storage {
+    shared: Arc<Shared>,
+    wal: Wal,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps the folder locked.
+    _lock: File,
+}
+
+/// What a storage has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageStats {
+    /// The first record that is not published.
+    pub published_end: Lsn,
+    /// Published files, their rows and bytes, since the folder was made.
+    pub files: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    /// Durable records that are not published yet.
+    pub lag: u64,
+    /// Why the last try failed; `None` while all is well.
+    pub failing: Option<String>,
+    /// Failed tries since the start.
+    pub failures: u64,
+    /// The thread is there. `false` after closing, or after a panic.
+    pub running: bool,
+}
+
+/// Why a flush did not finish.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    #[error("not all is published in time{}", why(.failing.as_deref()))]
+    Timeout { failing: Option<String> },
+    #[error("the storage is closed")]
+    Closed,
+}
+
+fn why(failing: Option<&str>) -> String {
+    failing.map_or_else(String::new, |failing| format!(": {failing}"))
+}
+
+impl Storage {
+    /// Opens or makes a storage folder: locks it and reads its manifest. Answers the position from
+    /// which the log is needed. Nothing is removed before [`Opened::start`] has seen that the log
+    /// has it.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn open(
+        options: StorageOptions,
+        layouts: Arc<dyn Layouts>,
+    ) -> Result<(Opened, Lsn), OpenError> {
+        Opened::with_steps(options, layouts, Steps::unhindered())
+    }
+
+    /// Publishes all that is durable in the log now. Blocks; answers the first position that is
+    /// not published.
+    ///
+    /// # Errors
+    /// [`FlushError`]; after a timeout the storage goes on trying.
+    pub fn flush(&self, timeout: Duration) -> Result<Lsn, FlushError> {
+        let end = self.wal.durable_end();
+        self.shared.ask(end);
+        let state = self.shared.wait(timeout, |state| state.published_end >= end || state.ended);
+        if state.published_end >= end {
+            Ok(state.published_end)
+        } else if state.ended {
+            Err(FlushError::Closed)
+        } else {
+            Err(FlushError::Timeout { failing: state.failing })
+        }
+    }
+
+    /// How far the storage is.
+    #[must_use]
+    pub fn stats(&self) -> StorageStats {
+        let state = self.shared.state();
+        StorageStats {
+            published_end: state.published_end,
+            files: state.totals.files,
+            rows: state.totals.rows,
+            bytes: state.totals.bytes,
+            lag: self.wal.durable_end().0.saturating_sub(state.published_end.0),
+            failing: state.failing,
+            failures: state.failures,
+            running: !state.ended,
+        }
+    }
+
+    /// Ends the thread after the publication under way. Call [`Storage::flush`] first to leave
+    /// nothing to the next start. Blocks.
+    pub fn close(&self) {
+        self.shared.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("storage thread panicked");
+        }
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Opened {
+    pub(crate) fn with_steps(
+        options: StorageOptions,
+        layouts: Arc<dyn Layouts>,
+        mut steps: Steps,
+    ) -> Result<(Self, Lsn), OpenError> {
+        options.check()?;
+        let folder = &options.folder;
+        make_root(folder).map_err(failed("make", folder))?;
+        let lock = lock(folder)?;
+        let mut published = HashSet::new();
+        let mut collect = |entry: crate::manifest::Entry| {
+            published.extend(entry.files.into_iter().map(|file| file.path));
+        };
+        let manifest = Manifest::open(folder, &mut collect, &mut steps)?;
+        let next = manifest.next_lsn();
+        Ok((Self { options, layouts, manifest, published, lock, steps }, next))
+    }
+
+    /// Checks that the log continues what is published, removes orphans, and starts the thread.
+    ///
+    /// # Errors
+    /// [`OpenError::LogBehind`] and [`OpenError::Log`] where log and storage do not belong
+    /// together, and no file was removed; [`OpenError::Io`].
+    pub fn start(self, wal: Wal) -> Result<Storage, OpenError> {
+        let (folder, pauses) = (self.options.folder.clone(), Pauses::of(&self.options));
+        let shared = Arc::new(Shared::default());
+        let (worker, lock) = self.into_worker(wal.clone(), Arc::clone(&shared))?;
+        let thread = start(worker, Arc::clone(&shared), pauses);
+        let thread = thread.map_err(failed("start the thread of", &folder))?;
+        Ok(Storage { shared, wal, thread: Mutex::new(Some(thread)), _lock: lock })
+    }
+
+    /// All of [`Opened::start`] but the thread. The folder is locked as long as the file is open.
+    pub(crate) fn into_worker(
+        self,
+        wal: Wal,
+        shared: Arc<Shared>,
+    ) -> Result<(Worker, File), OpenError> {
+        let Self { options, layouts, manifest, published, lock, steps } = self;
+        let (folder, next) = (&options.folder, manifest.next_lsn());
+        let end = wal.durable_end();
+        if end < next {
+            return Err(OpenError::LogBehind { end, next });
+        }
+        // What an entry names is gone for good where the entry was lost and the log has been
+        // truncated since: look before removing.
+        wal.reader(next).next().map_err(|source| OpenError::Log { next, source })?;
+        let orphans = orphans::remove(folder, published);
+        let orphans = orphans.map_err(failed("remove orphans from", folder))?;
+        if orphans.missing > 0 {
+            let folder = folder.display();
+            tracing::error!(%folder, missing = orphans.missing, "published files are missing");
+        }
+        tracing::info!(folder = %folder.display(), %next, removed = orphans.removed, "storage opened");
+        let publisher = Publisher::new(folder.clone(), manifest, steps);
+        Ok((Worker::new(wal, publisher, &options, layouts, shared), lock))
+    }
+}
+
+fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + 'a {
+    move |source| OpenError::Io { what, path: path.to_owned(), source }
+}
+
+/// Makes the folder, its own name durable too.
+fn make_root(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let parents = folder.canonicalize()?;
+    parents.ancestors().skip(1).take(1).try_for_each(sync_folder)
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join(LOCK_NAME);
+    let file = File::create(&path).map_err(failed("make", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
+    }
+}

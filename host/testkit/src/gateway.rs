@@ -1,0 +1,239 @@
+//! A real gateway: the built binary as a process of its own, on free ports, in a folder that goes
+//! away with it. It is stopped when it is dropped, also when its test fails.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::http::{Connection, Response};
+
+/// How long a gateway may take to become ready, or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Gateway {
+    folder: PathBuf,
+    /// Where the folder is the gateway's own.
+    _temporary: Option<TempDir>,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+    /// `HOST:PORT` of the listener for events.
+    pub ingress: String,
+    /// `HOST:PORT` of the listener for administration.
+    pub admin: String,
+}
+
+/// The binary that the build has made beside the tests.
+#[must_use]
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("TIDEGATE_BINARY") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a test has a path");
+    let found = test.ancestors().map(|folder| folder.join("tidegate")).find(|path| path.is_file());
+    found.expect("build the gateway first: cargo build -p tidegate")
+}
+
+impl Gateway {
+    /// Starts a gateway with the default configuration.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a gateway with settings as the environment names them, without the prefix:
+    /// `("INGRESS__MAX_BODY_BYTES", "1KiB")`.
+    #[must_use]
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in_folder(temporary.path().to_owned(), Some(temporary), settings)
+    }
+
+    /// Starts a gateway in a folder that the caller has made and takes away; its log is beside it.
+    #[must_use]
+    pub fn start_in(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_in_folder(folder.to_owned(), None, settings)
+    }
+
+    fn start_in_folder(folder: PathBuf, temporary: Option<TempDir>, settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let any = || "127.0.0.1:0".to_owned();
+        let mut gateway = Self { folder, _temporary: temporary, settings, child: None, ingress: any(), admin: any() };
+        gateway.launch();
+        gateway.wait_ready();
+        gateway
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts the process without waiting until it is ready.
+    pub fn launch(&mut self) {
+        assert!(self.child.is_none(), "the gateway runs already");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
+        let addresses = self.folder.join("addresses.json");
+        // Ports of the run before must not be taken for this one's.
+        drop(std::fs::remove_file(&addresses));
+        let child = Command::new(binary())
+            .args(["serve", "--data-dir"])
+            .arg(&self.folder)
+            .env("TIDEGATE_INGRESS__ADDRESS", &self.ingress)
+            .env("TIDEGATE_ADMIN__ADDRESS", &self.admin)
+            .envs(self.settings.iter().map(|(name, value)| (format!("TIDEGATE_{name}"), value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the gateway starts");
+        self.child = Some(child);
+    }
+
+    /// Waits until the gateway answers that it is ready. Ports stay the same over restarts.
+    pub fn wait_ready(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a child")) {
+                panic!("the gateway ended with {status}: {}", self.log());
+            }
+            if self.is_ready() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the gateway is not ready: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn is_ready(&mut self) -> bool {
+        let Ok(text) = std::fs::read(self.folder.join("addresses.json")) else { return false };
+        let addresses: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let (Some(ingress), Some(admin)) = (addresses["ingress"].as_str(), addresses["admin"].as_str()) else {
+            return false;
+        };
+        (self.ingress, self.admin) = (ingress.to_owned(), admin.to_owned());
+        let answer = Connection::open(ingress).and_then(|mut c| c.request("GET", "/readyz", &[], b""));
+        answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running gateway").id()
+    }
+
+    /// Ends the process at once, with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a killed child ends");
+        }
+    }
+
+    /// Asks the process to stop, and waits until it has drained. Answers whether it ended well.
+    pub fn terminate(&mut self) -> bool {
+        self.ask_to_stop();
+        self.wait_end().success()
+    }
+
+    /// Sends SIGTERM and goes on.
+    pub fn ask_to_stop(&self) {
+        let child = self.child.as_ref().expect("a running gateway");
+        kill_process(Pid::from_child(child), Signal::TERM).expect("a child can be signalled");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("a running gateway");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                return status;
+            }
+            if Instant::now() > deadline {
+                child.kill().expect("a child can be killed");
+                child.wait().expect("a killed child ends");
+                panic!("the gateway did not stop: {}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again in the same folder and waits until it is ready.
+    pub fn restart(&mut self) {
+        self.launch();
+        self.wait_ready();
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.with_extension("log")
+    }
+
+    /// What the gateway has logged in all its runs.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// A connection to the listener for events.
+    #[must_use]
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.ingress).expect("the gateway listens")
+    }
+
+    /// One request to the listener for events, on a connection of its own.
+    #[must_use]
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.connect().request(method, path, headers, body).expect("an answer")
+    }
+
+    /// One request to the admin API, with the administrator's token.
+    #[must_use]
+    pub fn admin(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Response {
+        let token = std::fs::read_to_string(self.folder.join("admin-token")).expect("a token");
+        let authorization = format!("Bearer {}", token.trim());
+        let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
+        let mut connection = Connection::open(&self.admin).expect("the admin API listens");
+        connection.request(method, path, &headers, body).expect("an answer")
+    }
+
+    /// What the node says of itself.
+    #[must_use]
+    pub fn status(&self) -> serde_json::Value {
+        self.admin("GET", "/v1/status", "application/json", b"").json()
+    }
+
+    /// Waits until everything that is durable is published.
+    pub fn wait_published(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.status();
+            if status["storage"]["published_lsn"] == status["wal"]["durable_lsn"] {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not all is published: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(30).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            #[allow(clippy::print_stderr, reason = "a failed test shows what its gateway said")]
+            {
+                eprintln!("the gateway's last lines:\n{}", tail.join("\n"));
+            }
+        }
+        drop(std::fs::remove_file(self.log_path()));
+    }
+}

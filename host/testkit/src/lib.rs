@@ -1,0 +1,13 @@
+//! What end-to-end tests and benchmarks share: a real gateway process in a temporary folder, a
+//! tenant with its key, and HTTP as bytes on a socket. For tests alone: it panics where a test
+//! would fail.
+
+#![allow(clippy::missing_panics_doc, clippy::indexing_slicing, reason = "a failed step of a test is a panic")]
+
+pub mod gateway;
+pub mod http;
+pub mod tenant;
+
+pub use gateway::Gateway;
+pub use http::{Connection, Response};
+pub use tenant::Tenant;

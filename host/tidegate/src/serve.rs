@@ -1,0 +1,159 @@
+//! Runs the gateway: opens what the node keeps, wires the planes together, listens, and drains when
+//! it is told to stop.
+
+mod data_plane;
+mod layouts;
+mod options;
+mod recovery;
+mod stop;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tidegate_admin_api::{AdminState, AdminToken, DataPlane as _};
+use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog};
+use tidegate_config::{Config, LogFormat};
+use tidegate_ingest::Gateway;
+use tidegate_plugin_host::PluginHost;
+use tidegate_storage::Storage;
+use tidegate_types::Digest;
+use tidegate_wal::Wal;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use data_plane::Node;
+
+/// Runs until the process is told to stop by SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// Where the node cannot start: the message says what is wrong and where.
+pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    start_log(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.threads)
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?;
+    runtime.block_on(serve(config))
+}
+
+/// Compiles one component for the process that started this one.
+pub(crate) fn compile(arguments: &[String]) -> ExitCode {
+    tidegate_plugin_host::compile::child::main(arguments)
+}
+
+fn start_log(config: &Config) {
+    let filter = EnvFilter::new(config.log.level.as_str());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// What a running node consists of.
+struct Parts {
+    gateway: Arc<Gateway>,
+    admin: AdminState,
+    storage: Arc<Storage>,
+    wal: Wal,
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut stop = stop::Signals::listen().context("signals cannot be listened to")?;
+    // Listening first: a port that is taken is told before anything else is touched.
+    let ingress = bind(config.ingress.address).await?;
+    let admin_listener = bind(config.admin.address).await?;
+    let parts = open(&config).await?;
+    write_addresses(&config.data_dir, &ingress, &admin_listener)?;
+    let (stopping, stopped) = watch::channel(false);
+    let serving = tokio::spawn(tidegate_ingest::http::serve(Arc::clone(&parts.gateway), ingress, raised(stopped.clone())));
+    let administering = tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
+    parts.gateway.health.set_ready();
+    tracing::info!(node = config.node.name, "gateway ready");
+    stop.received().await;
+    tracing::info!("gateway stopping");
+    parts.gateway.health.set_draining();
+    stopping.send_replace(true);
+    serving.await?.context("the ingress listener failed")?;
+    if tokio::time::timeout(config.ingress.drain_timeout, parts.gateway.drained()).await.is_err() {
+        tracing::warn!("requests were still worked on after the drain timeout");
+    }
+    administering.await??;
+    close(parts.storage, parts.wal, &config).await
+}
+
+/// Publishes what is durable and seals the log.
+async fn close(storage: Arc<Storage>, wal: Wal, config: &Config) -> anyhow::Result<()> {
+    let timeout = config.ingress.drain_timeout;
+    let closed = tokio::task::spawn_blocking(move || {
+        if let Err(error) = storage.flush(timeout) {
+            tracing::warn!(%error, "stored events stay in the log until the next start");
+        }
+        storage.close();
+        wal.seal_and_close();
+    });
+    closed.await.context("closing failed")?;
+    tracing::info!("gateway stopped");
+    Ok(())
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Resolves when the node is stopping.
+async fn raised(mut stopped: watch::Receiver<bool>) {
+    // The sender lives as long as the node.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+async fn open(config: &Config) -> anyhow::Result<Parts> {
+    let folder = &config.data_dir;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let limits = options::catalog(config);
+    let catalog = Catalog::open(&folder.join("catalog"), limits).context("the catalog cannot be opened")?;
+    let catalog = Arc::new(catalog);
+    let plugins = PluginHost::new(options::plugins(config)?).context("the plugin host cannot start")?;
+    let token = AdminToken::load_or_create(&config.admin.token_file)?;
+    let layouts = Arc::new(layouts::CatalogLayouts::new(Arc::clone(&catalog)));
+    let settings = config.clone();
+    let recovered = tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
+    let recovery::Recovered { dedup, wal, storage } = recovered;
+    let storage = Arc::new(storage);
+    let gateway = Gateway::new(options::ingress(config)?, &config.node.name, dedup, wal.clone());
+    let gateway = Arc::new(gateway);
+    let node = Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));
+    let node = Arc::new(node);
+    let admin = AdminState::new(catalog, Arc::clone(&node) as _, token, &builtins()?, tidegate_admin_api::Limits::default())
+        .context("the built-in rules cannot be registered")?;
+    node.publish().await.context("the active revisions cannot be put in force")?;
+    Ok(Parts { gateway, admin, storage, wal })
+}
+
+/// The first-party rules.
+fn builtins() -> anyhow::Result<Vec<BuiltinComponent>> {
+    let components = tidegate_plugins::all().iter().map(|builtin| {
+        Ok(BuiltinComponent {
+            name: ArtifactName::new(builtin.name)?,
+            version: builtin.version.to_owned(),
+            digest: Digest::of(builtin.component),
+            bytes: bytes::Bytes::from_static(builtin.component),
+        })
+    });
+    components.collect()
+}
+
+/// Tells other programs where the node listens: `addresses.json` in the data folder.
+fn write_addresses(folder: &Path, ingress: &TcpListener, admin: &TcpListener) -> anyhow::Result<()> {
+    let addresses = serde_json::json!({
+        "ingress": ingress.local_addr()?.to_string(),
+        "admin": admin.local_addr()?.to_string(),
+    });
+    let (path, new) = (folder.join("addresses.json"), folder.join("addresses.json.new"));
+    std::fs::write(&new, addresses.to_string()).and_then(|()| std::fs::rename(&new, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

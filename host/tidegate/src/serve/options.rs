@@ -1,0 +1,120 @@
+//! From the checked configuration to the options of each part.
+
+use anyhow::Context as _;
+use tidegate_config::{Config, Endpoint};
+use tidegate_dedup::DedupOptions;
+use tidegate_event::SchemaLimits;
+use tidegate_ingest::IngressOptions;
+use tidegate_plugin_host::compile::CompileOptions;
+use tidegate_plugin_host::{HostOptions, Limits};
+use tidegate_storage::StorageOptions;
+use tidegate_wal::WalOptions;
+
+pub(super) fn ingress(config: &Config) -> anyhow::Result<IngressOptions> {
+    let from = &config.ingress;
+    Ok(IngressOptions {
+        endpoints: from.endpoints.iter().map(|endpoint| self::endpoint(*endpoint)).collect(),
+        max_body_bytes: from.max_body_bytes,
+        max_compression_ratio: from.max_compression_ratio,
+        max_batch_events: from.max_batch_events,
+        max_event_bytes: from.max_event_bytes,
+        max_depth: from.max_depth,
+        max_headers: from.max_headers,
+        max_header_bytes: from.max_header_bytes,
+        max_connections: from.max_connections,
+        max_in_flight_requests: from.max_in_flight_requests,
+        max_http2_streams: from.max_http2_streams,
+        header_timeout: from.header_timeout,
+        body_timeout: from.body_timeout,
+        request_timeout: from.request_timeout,
+        drain_timeout: from.drain_timeout,
+        in_flight_status: http::StatusCode::from_u16(from.in_flight_status.code())?,
+    })
+}
+
+fn endpoint(endpoint: Endpoint) -> tidegate_ingest::Endpoint {
+    match endpoint {
+        Endpoint::Events => tidegate_ingest::Endpoint::Events,
+        Endpoint::Batch => tidegate_ingest::Endpoint::Batch,
+        Endpoint::Ping => tidegate_ingest::Endpoint::Ping,
+        Endpoint::Health => tidegate_ingest::Endpoint::Health,
+        Endpoint::Livez => tidegate_ingest::Endpoint::Livez,
+        Endpoint::Readyz => tidegate_ingest::Endpoint::Readyz,
+    }
+}
+
+pub(super) fn plugins(config: &Config) -> anyhow::Result<HostOptions> {
+    let (from, compile) = (&config.plugins, &config.compile);
+    let program = std::env::current_exe().context("the path of this program cannot be found")?;
+    let program = program.to_str().context("the path of this program is not valid UTF-8")?.to_owned();
+    Ok(HostOptions {
+        compile: CompileOptions {
+            command: vec![program, "compile".to_owned()],
+            cache: compile.cache_directory.clone(),
+            component_bytes: compile.component_bytes,
+            memory_bytes: compile.memory_bytes,
+            cpu_seconds: compile.cpu_time.as_secs(),
+            wall: compile.wall_time,
+        },
+        limits: Limits {
+            epoch_tick: from.epoch_tick,
+            slice: from.slice,
+            call_budget: from.call_budget,
+            call_wall: from.call_wall,
+            memory_bytes: from.memory_bytes,
+            table_elements: from.table_elements,
+            hostcall_bytes: from.hostcall_bytes,
+            max_handles: from.max_handles,
+            call_input_bytes: from.call_input_bytes,
+            max_output_bytes: from.max_output_bytes,
+            max_findings_per_row: from.max_findings_per_row,
+            max_detail_bytes: from.max_detail_bytes,
+            log_lines_per_call: from.log_lines_per_call,
+            log_bytes_per_call: from.log_bytes_per_call,
+            retire_after_calls: from.retire_after_calls,
+            max_instances: from.max_instances,
+            max_calls_per_tenant: from.max_calls_per_tenant,
+        },
+        workers: config.workers.threads,
+    })
+}
+
+pub(super) fn dedup(config: &Config) -> DedupOptions {
+    let from = &config.dedup;
+    DedupOptions { window: from.window, lease: from.lease, max_keys: from.max_keys }
+}
+
+pub(super) fn wal(config: &Config) -> WalOptions {
+    let from = &config.wal;
+    let mut options = WalOptions::new(&from.directory);
+    options.segment_bytes = from.segment_bytes;
+    options.max_bytes = from.max_bytes;
+    options.low_water_bytes = from.low_water_bytes;
+    options.group_bytes = from.group_bytes;
+    options.queue_bytes = from.queue_bytes;
+    options.seal_after = from.seal_after;
+    options
+}
+
+pub(super) fn storage(config: &Config) -> StorageOptions {
+    let from = &config.storage;
+    let mut options = StorageOptions::new(&from.directory);
+    options.flush_bytes = from.flush_bytes;
+    options.flush_after = from.flush_after;
+    options.max_open_partitions = from.max_open_partitions;
+    options.dedup_window = config.dedup.window;
+    options
+}
+
+pub(super) fn schemas(config: &Config) -> SchemaLimits {
+    let from = &config.schemas;
+    SchemaLimits { bytes: from.max_bytes, references: from.max_references, regex_bytes: from.regex_bytes }
+}
+
+pub(super) fn catalog(config: &Config) -> tidegate_catalog::Limits {
+    tidegate_catalog::Limits {
+        schema_bytes: config.schemas.max_bytes as u64,
+        component_bytes: config.compile.component_bytes as u64,
+        ..tidegate_catalog::Limits::default()
+    }
+}

@@ -1,0 +1,37 @@
+//! `bench`: the benchmarks of `tests/bench`, which print a table and write JSON.
+
+use std::process::Command;
+
+use crate::arguments::Arguments;
+use crate::setup;
+use crate::shell::{self, Failure};
+
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask bench [NAME] [--json FILE]
+
+Runs the benchmarks, or the one called NAME (`plugin-host`, `http`), and prints a Markdown table: the
+value, and its ratio to a reference measured in the same run (a bare HTTP server, serde_json's parse).
+The load comes from the same machine, so compare ratios, not values.
+
+  --json FILE  write the same rows as a JSON list of {bench, case, value, unit, reference, ratio}
+
+Needs `wrk`; where it is missing, the Debian package is installed by apt-get.
+";
+
+/// `cargo xtask bench`.
+///
+/// # Errors
+/// Where the benchmarks cannot be built or run.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let arguments = Arguments::read(arguments, &[], &["--json"], 1)?;
+    setup::guest_target()?;
+    setup::debian_program("wrk", "wrk")?;
+    // The benchmarks start the gateway's own program, which lies beside theirs.
+    let built = shell::build_programs(&["tidegate", "tidegate-bench"])?;
+    let mut command = Command::new(built.join("tidegate-bench"));
+    command.args(&arguments.positional);
+    if let Some(file) = arguments.value("--json") {
+        command.args(["--json", file]);
+    }
+    shell::run(&mut command)
+}

@@ -1,0 +1,100 @@
+//! Brings what a command needs and this machine lacks: parts of the Rust toolchain, Debian
+//! packages, tools of cargo. Says nothing where nothing is missing.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::shell::{self, Failure};
+
+/// The target of the guests.
+const GUEST_TARGET: &str = "wasm32-wasip2";
+
+/// Another version may read `.config/deny.toml` differently.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// The standard library of the guests' target, by rustup where it is missing.
+///
+/// # Errors
+/// Where it is missing and rustup cannot bring it.
+pub(crate) fn guest_target() -> Result<(), Failure> {
+    let mut rustc = Command::new("rustc");
+    let output = rustc.args(["--print", "sysroot"]).current_dir(shell::root()).output();
+    let sysroot = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let sysroot = PathBuf::from(sysroot.unwrap_or_default());
+    if sysroot.join("lib/rustlib").join(GUEST_TARGET).join("lib").is_dir() {
+        return Ok(());
+    }
+    rustup(&["target", "add", GUEST_TARGET])
+}
+
+/// Formatter and linter, by rustup where they are missing.
+///
+/// # Errors
+/// Where one is missing and rustup cannot bring it.
+pub(crate) fn formatter_and_linter() -> Result<(), Failure> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !shell::succeeds(shell::cargo().args([tool, "--version"])) {
+            rustup(&["component", "add", component])?;
+        }
+    }
+    Ok(())
+}
+
+fn rustup(arguments: &[&str]) -> Result<(), Failure> {
+    let mut command = Command::new("rustup");
+    command.args(arguments).current_dir(shell::root());
+    shell::run_quietly(&mut command).map_err(|failure| match failure {
+        Failure::Message(message) => Failure::message(format!(
+            "the toolchain lacks a part, and rustup does not bring it: {message}"
+        )),
+        other => other,
+    })
+}
+
+/// A program of a Debian package, by apt-get where it is missing.
+///
+/// # Errors
+/// Where it is missing and apt-get cannot bring it.
+pub(crate) fn debian_program(program: &str, package: &str) -> Result<(), Failure> {
+    if shell::succeeds(Command::new("sh").args(["-c", "command -v \"$0\"", program])) {
+        return Ok(());
+    }
+    eprintln!("installing the Debian package {package}, which has `{program}`");
+    let install = ["apt-get", "install", "--yes", "--no-install-recommends", package];
+    if shell::run_quietly(&mut as_root(&install)).is_ok() {
+        return Ok(());
+    }
+    shell::run_quietly(&mut as_root(&["apt-get", "update"]))?;
+    shell::run_quietly(&mut as_root(&install))
+}
+
+fn as_root(words: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    if !shell::succeeds(Command::new("sh").args(["-c", "test \"$(id -u)\" = 0"])) {
+        command = Command::new("sudo");
+        command.args(["--non-interactive", "env"]);
+    }
+    command.arg("DEBIAN_FRONTEND=noninteractive").args(words);
+    command
+}
+
+/// cargo-deny: the one on the path, otherwise one that is built once into the build folder. The
+/// answer is how to call it.
+///
+/// # Errors
+/// Where there is none and it cannot be built.
+pub(crate) fn cargo_deny() -> Result<Command, Failure> {
+    if shell::succeeds(Command::new("cargo-deny").arg("--version")) {
+        return Ok(Command::new("cargo-deny"));
+    }
+    let folder = shell::target_folder().join("tools");
+    let program = folder.join("bin/cargo-deny");
+    if !shell::succeeds(Command::new(&program).arg("--version")) {
+        eprintln!("building cargo-deny {CARGO_DENY_VERSION} (once; this takes several minutes)");
+        let mut install = shell::cargo();
+        install.args(["install", "--quiet", "--locked", "cargo-deny"]);
+        install.args(["--version", CARGO_DENY_VERSION, "--root"]).arg(&folder);
+        shell::run_quietly(&mut install)?;
+    }
+    Ok(Command::new(program))
+}

@@ -1,0 +1,9 @@
+//! The golden cases of this rule, natively.
+
+#[test]
+fn golden_cases() {
+    tidegate_sdk::testing::run_cases::<tidegate_rule_normalize::Normalize>(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/cases"
+    ));
+}

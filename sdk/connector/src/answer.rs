@@ -1,0 +1,218 @@
+//! Reads the gateway's answer and decides what follows from it: receipts, another attempt, a
+//! smaller request, or the end of the run.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use http::header::{HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+use tidegate_types::problem::ProblemPart;
+use tidegate_types::{Receipt, UnixMillis};
+
+use crate::client::{Answer, ClientError};
+use crate::options::Endpoint;
+
+/// How much of an answer that nobody understands is quoted, in characters.
+const QUOTED_CHARACTERS: usize = 200;
+
+/// A problem as clients read it: RFC 9457, and whatever else answers with an error status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ProblemBody {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    pub pointer: Option<String>,
+    pub errors: Vec<ProblemPart>,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl ProblemBody {
+    /// The problem in an answer. Where there is none, its status and the start of its text.
+    #[must_use]
+    pub fn of(answer: &Answer) -> Self {
+        let parsed: Option<Self> = serde_json::from_slice(&answer.body).ok();
+        let mut problem = parsed.filter(|problem| !problem.title.is_empty()).unwrap_or_else(|| {
+            let text = String::from_utf8_lossy(&answer.body);
+            Self {
+                title: answer.status.to_string(),
+                detail: text.trim().chars().take(QUOTED_CHARACTERS).collect(),
+                ..Self::default()
+            }
+        });
+        problem.status = answer.status.as_u16();
+        problem
+    }
+
+    pub(crate) fn local(title: &str, detail: String) -> Self {
+        Self { title: title.to_owned(), detail, ..Self::default() }
+    }
+}
+
+impl fmt::Display for ProblemBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.title)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        if let Some(pointer) = &self.pointer {
+            write!(f, " (at {pointer})")?;
+        }
+        for part in &self.errors {
+            write!(f, "; {}: {}", part.pointer, part.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// What follows from an answer, or from its absence.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// As many as events were sent, in their order.
+    Receipts(Vec<Receipt>),
+    /// The same request may succeed later.
+    Again { why: String, after: Option<Duration> },
+    /// Some event makes the whole request unacceptable.
+    Split(ProblemBody),
+    /// No request of this run can succeed.
+    Fatal(String),
+}
+
+pub(crate) fn judge(
+    endpoint: Endpoint,
+    sent: usize,
+    answer: Result<Answer, ClientError>,
+) -> Verdict {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) if error.is_passing() => {
+            return Verdict::Again { why: error.to_string(), after: None };
+        }
+        Err(error) => return Verdict::Fatal(error.to_string()),
+    };
+    if let Some(receipts) = receipts_of(endpoint, &answer) {
+        return if receipts.len() == sent {
+            Verdict::Receipts(receipts)
+        } else {
+            let got = receipts.len();
+            Verdict::Fatal(format!("the gateway answered {got} receipts for {sent} events"))
+        };
+    }
+    let problem = ProblemBody::of(&answer);
+    match answer.status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => {
+            again(&problem, &answer.headers)
+        }
+        status if status.is_server_error() => again(&problem, &answer.headers),
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => Verdict::Split(problem),
+        status if status.is_success() => {
+            Verdict::Fatal(format!("the answer holds no receipts that can be read ({status})"))
+        }
+        _ => Verdict::Fatal(problem.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+struct BatchAnswer {
+    receipts: Vec<Receipt>,
+}
+
+fn receipts_of(endpoint: Endpoint, answer: &Answer) -> Option<Vec<Receipt>> {
+    match endpoint {
+        Endpoint::Batch => {
+            let answer: BatchAnswer = serde_json::from_slice(&answer.body).ok()?;
+            Some(answer.receipts)
+        }
+        Endpoint::Single => serde_json::from_slice(&answer.body).ok().map(|receipt| vec![receipt]),
+    }
+}
+
+fn again(problem: &ProblemBody, headers: &HeaderMap) -> Verdict {
+    let asked = problem.retry_after_ms.map(Duration::from_millis);
+    let after = asked.or_else(|| retry_after(headers, UnixMillis::now()));
+    Verdict::Again { why: format!("{} ({})", problem, problem.status), after }
+}
+
+/// `Retry-After`, RFC 9110 section 10.2.3: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let now = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(now.0))?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECEIPT: &str = r#"{"event_id":"0192d4e5-8a7c-7def-bfff-ffffffffffff","received_at":"2024-10-29T00:00:00.000Z","status":"accepted"}"#;
+
+    fn verdict(
+        endpoint: Endpoint,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        let status = StatusCode::from_u16(status).unwrap();
+        let answer = Answer { status, headers: map, body: body.to_owned().into() };
+        match judge(endpoint, 1, Ok(answer)) {
+            Verdict::Receipts(receipts) => format!("receipts {}", receipts.len()),
+            Verdict::Again { after, .. } => format!("again {:?}", after.map(|d| d.as_millis())),
+            Verdict::Split(problem) => format!("split {problem}"),
+            Verdict::Fatal(why) => format!("fatal {why}"),
+        }
+    }
+
+    #[test]
+    fn each_status_has_its_consequence() {
+        let batch = format!(r#"{{"accepted":1,"rejected":0,"receipts":[{RECEIPT}]}}"#);
+        let two = format!(r#"{{"receipts":[{RECEIPT},{RECEIPT}]}}"#);
+        let problem = r#"{"type":"urn:x","title":"no","detail":"why","errors":[{"pointer":"/a","detail":"b"}],"retry_after_ms":40}"#;
+        let second = [("retry-after", "7")];
+        for (endpoint, status, headers, body, expected) in [
+            (Endpoint::Batch, 202, &[][..], batch.as_str(), "receipts 1"),
+            (Endpoint::Single, 202, &[], RECEIPT, "receipts 1"),
+            (Endpoint::Single, 400, &[], RECEIPT, "receipts 1"),
+            (Endpoint::Batch, 202, &[], &two, "fatal the gateway answered 2 receipts for 1 events"),
+            (
+                Endpoint::Batch,
+                200,
+                &[],
+                "<html>",
+                "fatal the answer holds no receipts that can be read (200 OK)",
+            ),
+            (Endpoint::Batch, 503, &second, "busy", "again Some(7000)"),
+            (Endpoint::Batch, 503, &second, problem, "again Some(40)"),
+            (Endpoint::Batch, 500, &[("retry-after", "soon")], "", "again None"),
+            (
+                Endpoint::Batch,
+                429,
+                &[("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")],
+                "",
+                "again Some(0)",
+            ),
+            (Endpoint::Batch, 408, &[], "", "again None"),
+            (Endpoint::Single, 409, &[], problem, "again Some(40)"),
+            (Endpoint::Batch, 400, &[], problem, "split no: why; /a: b"),
+            (Endpoint::Batch, 413, &[], "", "split 413 Payload Too Large"),
+            (Endpoint::Single, 422, &[], problem, "split no: why; /a: b"),
+            (Endpoint::Batch, 401, &[], "who?", "fatal 401 Unauthorized: who?"),
+            (Endpoint::Batch, 404, &[], "", "fatal 404 Not Found"),
+            (Endpoint::Batch, 302, &[], "", "fatal 302 Found"),
+        ] {
+            assert_eq!(verdict(endpoint, status, headers, body), expected, "{status} {body}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Who may send: API keys in all their states, and whose events a key's are.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tidegate_e2e::{assert_quiet, problem, revision};
+use tidegate_testkit::{Gateway, Response, Tenant};
+use tidegate_types::UnixMillis;
+
+use crate::start;
+
+fn post_with(gateway: &Gateway, keys: &[&str]) -> Response {
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(keys.iter().map(|key| ("x-api-key", *key)));
+    gateway.request("POST", "/v1/events", &headers, b"{}")
+}
+
+fn make_key(gateway: &Gateway, tenant: &Tenant, request: &Value) -> Value {
+    let path = format!("/v1/tenants/{}/keys", tenant.id);
+    let answer = gateway.admin("POST", &path, "application/json", request.to_string().as_bytes());
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()
+}
+
+/// D2: 401 for no key, an unknown one, or more than one.
+#[test]
+fn unknown_keys() {
+    let (gateway, tenant) = start();
+    tenant.activate(&gateway, &revision::plain());
+    let (upper, longer, shorter) = (tenant.key.to_uppercase(), format!("{}x", tenant.key), &tenant.key[..tenant.key.len() - 1]);
+    let (huge, bearer) = ("k".repeat(4000), format!("Bearer {}", tenant.key));
+    for keys in [
+        &[][..], &[""], &["x"], &[&upper], &[&longer], &[shorter], &[&huge], &[&bearer], &["ключ"], &[&tenant.key, &tenant.key],
+        &[&tenant.key, "x"], &["' OR 1=1 --"],
+    ] {
+        let answer = post_with(&gateway, keys);
+        problem(&answer, 401, "unauthenticated");
+        assert!(answer.header("www-authenticate").is_some(), "{keys:?}");
+        assert!(!answer.text().contains(&tenant.key), "an answer never repeats a key");
+    }
+    assert_eq!(post_with(&gateway, &[&tenant.key]).status, 202);
+    assert!(!gateway.log().contains(&tenant.key), "the log never holds a key");
+    assert_quiet(&gateway);
+}
+
+/// D2: 403 for a revoked key and for one that may not write, 401 for one that has expired.
+#[test]
+fn keys_that_are_known_and_not_good() {
+    let (gateway, tenant) = start();
+    tenant.activate(&gateway, &revision::plain());
+    let reader = make_key(&gateway, &tenant, &json!({ "name": "reader", "scopes": ["events:read"] }));
+    problem(&post_with(&gateway, &[reader["key"].as_str().unwrap()]), 403, "forbidden");
+
+    let writer = make_key(&gateway, &tenant, &json!({ "name": "writer" }));
+    let (key, id) = (writer["key"].as_str().unwrap(), writer["id"].as_str().unwrap());
+    let mut connection = gateway.connect();
+    let headers = [("x-api-key", key), ("content-type", "application/json")];
+    assert_eq!(connection.request("POST", "/v1/events", &headers, b"{}").unwrap().status, 202);
+    let path = format!("/v1/tenants/acme/keys/{id}");
+    assert_eq!(gateway.admin("DELETE", &path, "application/json", b"").status, 200);
+    // In force with the answer, also on connections that are open.
+    problem(&connection.request("POST", "/v1/events", &headers, b"{}").unwrap(), 403, "forbidden");
+    assert_eq!(post_with(&gateway, &[&tenant.key]).status, 202, "the other keys are as they were");
+
+    let soon = UnixMillis(UnixMillis::now().0 + 2000).to_rfc3339();
+    let brief = make_key(&gateway, &tenant, &json!({ "name": "brief", "expires_at": soon }));
+    let key = brief["key"].as_str().unwrap();
+    assert_eq!(post_with(&gateway, &[key]).status, 202);
+    let begun = Instant::now();
+    while post_with(&gateway, &[key]).status == 202 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the key does not expire");
+    }
+    let expired = problem(&post_with(&gateway, &[key]), 401, "unauthenticated");
+    assert!(expired["detail"].as_str().unwrap().contains("expired"), "{expired}");
+    assert_quiet(&gateway);
+}
+
+/// D2, D4: the tenant comes from the key alone: keys, ids and revisions of one tenant mean nothing
+/// to another.
+#[test]
+fn tenants_do_not_meet() {
+    let (gateway, acme) = start();
+    let other = Tenant::create(&gateway, "other");
+    problem(&acme.post(&gateway, &json!({})), 503, "no-revision");
+    acme.activate(&gateway, &revision::plain());
+    let unready = other.post(&gateway, &json!({}));
+    problem(&unready, 503, "no-revision");
+    assert!(unready.header("retry-after").is_some());
+    other.activate(&gateway, &revision::audit());
+    let first = acme.post(&gateway, &json!({ "key": "k", "v": 1 })).json();
+    assert_eq!(first["status"], "accepted");
+    // The same key with another payload is another event for another tenant.
+    let answer = other.post(&gateway, &revision::audit_event("k"));
+    assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("accepted")));
+    assert_ne!(answer.json()["event_id"], first["event_id"]);
+    // Each is judged by its own revision.
+    problem(&other.post(&gateway, &json!({ "key": "x" })), 400, "event-rejected");
+    assert_eq!(acme.post(&gateway, &json!({ "key": "x" })).status, 202);
+    assert_quiet(&gateway);
+}

@@ -1,0 +1,121 @@
+//! Limits change while the host runs; a host without room says so, and blames nobody.
+
+use serde_json::json;
+use std::time::Duration;
+
+use tidegate_plugin_host::{EvaluateError, Limits, Plan};
+use tidegate_types::revision::OnFault;
+
+use crate::support::{admit, assert_contained, batch_of, events, host, judge, limits, plan, tenant};
+
+/// Rounds that take a guest well over 20 ms, and well under 5 s.
+const BURN: u64 = 50_000_000;
+
+fn budget(milliseconds: u64) -> Limits {
+    let slice = Duration::from_millis(1);
+    Limits { call_budget: Duration::from_millis(milliseconds), slice, ..limits() }
+}
+
+#[tokio::test]
+async fn a_new_budget_holds_for_warm_stores() {
+    let host = host(budget(5000));
+    let plan = plan(&host, &json!({ "mode": "burn", "amount": BURN })).await;
+    let poisoned = events(1, &[0]);
+    for (milliseconds, fault) in [(5000, &[][..]), (1, &[0]), (5000, &[])] {
+        host.set_limits(budget(milliseconds));
+        assert_contained("burn", &judge(&plan, &poisoned).await, fault, "more CPU time than it may");
+    }
+}
+
+#[tokio::test]
+async fn new_bounds_of_output_hold_from_the_next_call() {
+    let host = host(limits());
+    let plan = plan(&host, &json!({})).await;
+    assert_contained("before", &judge(&plan, &events(2, &[])).await, &[], "");
+    host.set_limits(Limits { max_detail_bytes: 0, ..limits() });
+    assert_contained("after", &judge(&plan, &events(2, &[])).await, &[0, 1], "a detail has 1 bytes; at most 0");
+    host.set_limits(limits());
+    assert_contained("again", &judge(&plan, &events(2, &[])).await, &[], "");
+}
+
+/// A component whose manifest depends on the memory that it gets is found out as soon as another
+/// instance is started under other limits.
+#[tokio::test]
+async fn another_manifest_than_the_admitted_one_is_a_fault() {
+    let host = host(limits());
+    let plan = plan(&host, &json!({ "configure": "moody", "mode": "panic" })).await;
+    assert_contained("warm", &judge(&plan, &events(2, &[])).await, &[], "");
+    host.set_limits(Limits { memory_bytes: 4 << 20, ..limits() });
+    // The panic ends the warm store.
+    assert_contained("panic", &judge(&plan, &events(1, &[0])).await, &[0], "unreachable");
+    assert_contained("fresh", &judge(&plan, &events(2, &[])).await, &[0, 1], "another manifest than the one that was admitted");
+    host.set_limits(limits());
+    assert_contained("again", &judge(&plan, &events(2, &[])).await, &[], "");
+}
+
+/// More rules than instances fit: idle stores make room for the rule that is needed.
+#[tokio::test]
+async fn idle_stores_make_room() {
+    let host = host(Limits { max_instances: 3, ..limits() });
+    let mut plans = Vec::new();
+    for amount in 0..8 {
+        plans.push(plan(&host, &json!({ "amount": amount })).await);
+    }
+    for _ in 0..3 {
+        for plan in &plans {
+            assert_contained("crowded", &judge(plan, &events(2, &[])).await, &[], "");
+        }
+    }
+}
+
+/// More calls at once than instances fit: some are told that there is no room, no event is blamed.
+#[tokio::test]
+async fn a_host_without_room_blames_no_event() {
+    let few = || Limits { max_instances: 2, ..budget(5000) };
+    let host = host(few());
+    let plan = plan(&host, &json!({ "mode": "burn", "amount": BURN / 5, "always": true })).await;
+    let batch = batch_of(&tenant("acme"), &events(1, &[]));
+    let call = || plan.evaluate(batch.clone());
+    let answers: [_; 5] = tokio::join!(call(), call(), call(), call(), call()).into();
+    let mut refused = 0;
+    for answer in answers {
+        match answer {
+            Ok(judgements) => assert_contained("room", &judgements, &[], ""),
+            Err(EvaluateError::Exhausted) => refused += 1,
+        }
+    }
+    assert!((1..=4).contains(&refused), "{refused} of 5 found no room");
+    assert_contained("afterwards", &judge(&plan, &events(1, &[])).await, &[], "");
+}
+
+/// A tenant's calls wait for each other where it may have one at a time; another tenant's do not.
+#[tokio::test]
+async fn a_tenants_calls_take_turns() {
+    let host = host(Limits { max_calls_per_tenant: 1, max_instances: 2, ..budget(5000) });
+    let config = json!({ "mode": "burn", "amount": BURN / 5, "always": true });
+    let mut plans = Vec::new();
+    for name in ["acme", "other"] {
+        let rule = admit(&host, &tenant(name), "hostile", &config, OnFault::Quarantine).await.expect("admitted");
+        plans.push(Plan::new(vec![rule]).expect("a plan"));
+    }
+    let call = |at: usize| plans[at].evaluate(batch_of(&tenant("acme"), &events(1, &[])));
+    let answers: [_; 5] = tokio::join!(call(0), call(0), call(0), call(1), call(1)).into();
+    for answer in answers {
+        assert_contained("turns", &answer.expect("room"), &[], "");
+    }
+}
+
+/// A pattern that is dear to match is charged to the call that uses it.
+#[tokio::test]
+async fn a_dear_pattern_is_charged_to_the_call() {
+    let host = host(budget(20));
+    let plan = plan(&host, &json!({ "mode": "match", "pattern": "[ab]*a[ab]{3000}x", "always": true })).await;
+    let text: String = "ab".repeat(1000);
+    let events: Vec<_> = (0..400).map(|at| json!({ "id": at, "text": text })).collect();
+    let started = std::time::Instant::now();
+    let judgements = judge(&plan, &events).await;
+    let faulted = judgements.iter().filter(|judgement| crate::support::fault(judgement).is_some()).count();
+    println!("{faulted} of 400 rows faulted after {:?}", started.elapsed());
+    assert!(faulted > 0, "the pattern is too cheap for this test");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
