@@ -49,6 +49,8 @@ fn variable(name: &str) -> PathBuf {
 /// Ends the build with a message that cargo shows.
 #[allow(clippy::print_stderr, reason = "cargo shows a failed build script's standard error")]
 fn fail(errors: &str) -> ! {
-    eprintln!("error: the hostile component does not build (`rustup target add {TARGET}` adds the target):\n{errors}");
+    eprintln!(
+        "error: the hostile component does not build (`rustup target add {TARGET}` adds the target):\n{errors}"
+    );
     std::process::exit(1)
 }

@@ -128,7 +128,7 @@ fn of_the_log(config: &Config) -> [Order; 3] {
     ]
 }
 
-fn of_plugins(config: &Config) -> [Order; 8] {
+fn of_plugins(config: &Config) -> [Order; 6] {
     [
         order(
             at!(config.plugins.epoch_tick),
@@ -146,11 +146,6 @@ fn of_plugins(config: &Config) -> [Order; 8] {
             "CPU time is part of wall time",
         ),
         order(
-            at!(config.plugins.memory_bytes),
-            at!(config.plugins.script_memory_bytes),
-            "an interpreter needs room of its own",
-        ),
-        order(
             at!(config.plugins.max_output_bytes),
             at!(config.plugins.hostcall_bytes),
             "what a call answers passes to the host",
@@ -159,11 +154,6 @@ fn of_plugins(config: &Config) -> [Order; 8] {
             at!(config.plugins.max_detail_bytes),
             at!(config.plugins.max_output_bytes),
             "details are part of the answer",
-        ),
-        order(
-            at!(config.compile.component_bytes),
-            at!(config.compile.script_component_bytes),
-            "an interpreter needs room of its own",
         ),
         order(
             at!(config.compile.cpu_time),

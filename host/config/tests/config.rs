@@ -168,7 +168,7 @@ fn wrong_values_are_told_with_what_to_write() {
         ),
         ("workers", "threads = 0", "`0` is out of bounds: write 1 to 256".to_owned()),
         ("storage", "directory = \"\"", "this is not a path: write one".to_owned()),
-        ("storage", "zstd_level = 23", "`23` is out of bounds: write 1 to 22".to_owned()),
+        ("storage", "max_open_partitions = 0", "`0` is out of bounds: write 1 to 4096".to_owned()),
     ] {
         let key = line.split(' ').next().unwrap();
         check_bad(

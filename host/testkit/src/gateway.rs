@@ -59,10 +59,24 @@ impl Gateway {
         Self::start_in_folder(folder.to_owned(), None, settings)
     }
 
-    fn start_in_folder(folder: PathBuf, temporary: Option<TempDir>, settings: &[(&str, &str)]) -> Self {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    fn start_in_folder(
+        folder: PathBuf,
+        temporary: Option<TempDir>,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let any = || "127.0.0.1:0".to_owned();
-        let mut gateway = Self { folder, _temporary: temporary, settings, child: None, ingress: any(), admin: any() };
+        let mut gateway = Self {
+            folder,
+            _temporary: temporary,
+            settings,
+            child: None,
+            ingress: any(),
+            admin: any(),
+        };
         gateway.launch();
         gateway.wait_ready();
         gateway
@@ -77,7 +91,11 @@ impl Gateway {
     /// Starts the process without waiting until it is ready.
     pub fn launch(&mut self) {
         assert!(self.child.is_none(), "the gateway runs already");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("a log file");
         let addresses = self.folder.join("addresses.json");
         // Ports of the run before must not be taken for this one's.
         drop(std::fs::remove_file(&addresses));
@@ -99,7 +117,9 @@ impl Gateway {
     pub fn wait_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a child")) {
+            if let Some(status) =
+                self.child.as_mut().and_then(|child| child.try_wait().expect("a child"))
+            {
                 panic!("the gateway ended with {status}: {}", self.log());
             }
             if self.is_ready() {
@@ -113,11 +133,14 @@ impl Gateway {
     fn is_ready(&mut self) -> bool {
         let Ok(text) = std::fs::read(self.folder.join("addresses.json")) else { return false };
         let addresses: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-        let (Some(ingress), Some(admin)) = (addresses["ingress"].as_str(), addresses["admin"].as_str()) else {
+        let (Some(ingress), Some(admin)) =
+            (addresses["ingress"].as_str(), addresses["admin"].as_str())
+        else {
             return false;
         };
         (self.ingress, self.admin) = (ingress.to_owned(), admin.to_owned());
-        let answer = Connection::open(ingress).and_then(|mut c| c.request("GET", "/readyz", &[], b""));
+        let answer =
+            Connection::open(ingress).and_then(|mut c| c.request("GET", "/readyz", &[], b""));
         answer.is_ok_and(|answer| answer.status == 200)
     }
 
@@ -188,7 +211,13 @@ impl Gateway {
 
     /// One request to the listener for events, on a connection of its own.
     #[must_use]
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.connect().request(method, path, headers, body).expect("an answer")
     }
 

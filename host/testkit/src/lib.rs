@@ -2,7 +2,11 @@
 //! tenant with its key, and HTTP as bytes on a socket. For tests alone: it panics where a test
 //! would fail.
 
-#![allow(clippy::missing_panics_doc, clippy::indexing_slicing, reason = "a failed step of a test is a panic")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test is a panic"
+)]
 
 pub mod gateway;
 pub mod http;

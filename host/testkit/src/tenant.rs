@@ -23,17 +23,24 @@ impl Tenant {
     #[must_use]
     pub fn create(gateway: &Gateway, id: &str) -> Self {
         let body = json!({ "id": id }).to_string();
-        expect(&gateway.admin("POST", "/v1/tenants", "application/json", body.as_bytes()), &[200, 201]);
+        expect(
+            &gateway.admin("POST", "/v1/tenants", "application/json", body.as_bytes()),
+            &[200, 201],
+        );
         let body = json!({ "name": "test", "scopes": ["events:write", "events:read"] }).to_string();
         let path = format!("/v1/tenants/{id}/keys");
-        let answer = expect(&gateway.admin("POST", &path, "application/json", body.as_bytes()), &[201]);
+        let answer =
+            expect(&gateway.admin("POST", &path, "application/json", body.as_bytes()), &[201]);
         Self { id: id.to_owned(), key: answer["key"].as_str().expect("the key").to_owned() }
     }
 
     /// Puts a schema.
     pub fn schema(&self, gateway: &Gateway, name: &str, schema: &Value) {
         let path = format!("/v1/tenants/{}/schemas/{name}", self.id);
-        expect(&gateway.admin("PUT", &path, "application/json", schema.to_string().as_bytes()), &[200, 201]);
+        expect(
+            &gateway.admin("PUT", &path, "application/json", schema.to_string().as_bytes()),
+            &[200, 201],
+        );
     }
 
     /// Puts a reference table.
@@ -92,7 +99,11 @@ impl Tenant {
     ///
     /// # Errors
     /// Where the gateway goes away before it has answered.
-    pub fn post_batch_on(&self, connection: &mut Connection, events: &[Value]) -> std::io::Result<Response> {
+    pub fn post_batch_on(
+        &self,
+        connection: &mut Connection,
+        events: &[Value],
+    ) -> std::io::Result<Response> {
         let body = json!({ "events": events }).to_string();
         connection.request("POST", "/v1/events/batch", &self.headers(), body.as_bytes())
     }

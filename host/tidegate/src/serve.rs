@@ -70,8 +70,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let parts = open(&config).await?;
     write_addresses(&config.data_dir, &ingress, &admin_listener)?;
     let (stopping, stopped) = watch::channel(false);
-    let serving = tokio::spawn(tidegate_ingest::http::serve(Arc::clone(&parts.gateway), ingress, raised(stopped.clone())));
-    let administering = tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
+    let serving = tokio::spawn(tidegate_ingest::http::serve(
+        Arc::clone(&parts.gateway),
+        ingress,
+        raised(stopped.clone()),
+    ));
+    let administering =
+        tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
     parts.gateway.health.set_ready();
     tracing::info!(node = config.node.name, "gateway ready");
     stop.received().await;
@@ -115,21 +120,31 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let folder = &config.data_dir;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let limits = options::catalog(config);
-    let catalog = Catalog::open(&folder.join("catalog"), limits).context("the catalog cannot be opened")?;
+    let catalog =
+        Catalog::open(&folder.join("catalog"), limits).context("the catalog cannot be opened")?;
     let catalog = Arc::new(catalog);
-    let plugins = PluginHost::new(options::plugins(config)?).context("the plugin host cannot start")?;
+    let plugins =
+        PluginHost::new(options::plugins(config)?).context("the plugin host cannot start")?;
     let token = AdminToken::load_or_create(&config.admin.token_file)?;
     let layouts = Arc::new(layouts::CatalogLayouts::new(Arc::clone(&catalog)));
     let settings = config.clone();
-    let recovered = tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
+    let recovered =
+        tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
     let recovery::Recovered { dedup, wal, storage } = recovered;
     let storage = Arc::new(storage);
     let gateway = Gateway::new(options::ingress(config)?, &config.node.name, dedup, wal.clone());
     let gateway = Arc::new(gateway);
-    let node = Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));
+    let node =
+        Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));
     let node = Arc::new(node);
-    let admin = AdminState::new(catalog, Arc::clone(&node) as _, token, &builtins()?, tidegate_admin_api::Limits::default())
-        .context("the built-in rules cannot be registered")?;
+    let admin = AdminState::new(
+        catalog,
+        Arc::clone(&node) as _,
+        token,
+        &builtins()?,
+        tidegate_admin_api::Limits::default(),
+    )
+    .context("the built-in rules cannot be registered")?;
     node.publish().await.context("the active revisions cannot be put in force")?;
     Ok(Parts { gateway, admin, storage, wal })
 }
@@ -148,12 +163,17 @@ fn builtins() -> anyhow::Result<Vec<BuiltinComponent>> {
 }
 
 /// Tells other programs where the node listens: `addresses.json` in the data folder.
-fn write_addresses(folder: &Path, ingress: &TcpListener, admin: &TcpListener) -> anyhow::Result<()> {
+fn write_addresses(
+    folder: &Path,
+    ingress: &TcpListener,
+    admin: &TcpListener,
+) -> anyhow::Result<()> {
     let addresses = serde_json::json!({
         "ingress": ingress.local_addr()?.to_string(),
         "admin": admin.local_addr()?.to_string(),
     });
     let (path, new) = (folder.join("addresses.json"), folder.join("addresses.json.new"));
-    std::fs::write(&new, addresses.to_string()).and_then(|()| std::fs::rename(&new, &path))
+    std::fs::write(&new, addresses.to_string())
+        .and_then(|()| std::fs::rename(&new, &path))
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -109,7 +109,13 @@ pub struct ProblemPart {
 impl Problem {
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), pointer: None, errors: Vec::new(), retry_after_ms: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            pointer: None,
+            errors: Vec::new(),
+            retry_after_ms: None,
+        }
     }
 
     #[must_use]

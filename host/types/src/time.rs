@@ -54,56 +54,66 @@ impl UnixMillis {
     /// is none, or stands before 1970.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let number = |from: usize, len: usize| -> Option<i64> {
-            let part = bytes.get(from..from + len)?;
-            part.iter().all(u8::is_ascii_digit).then_some(())?;
-            std::str::from_utf8(part).ok()?.parse().ok()
-        };
-        let is = |at: usize, any: &[u8]| bytes.get(at).is_some_and(|b| any.contains(b));
-        let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
-        let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
-        let punctuated =
-            is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
-        let in_range = (1..=12).contains(&month)
-            && (1..=days_in_month(year, month)).contains(&day)
-            && hour < 24
-            && minute < 60
-            && second <= 60;
-        if !punctuated || !in_range {
+        parse(text).and_then(|millis| u64::try_from(millis).ok()).map(Self)
+    }
+
+    /// Is it an RFC 3339 date-time, of any year?
+    #[must_use]
+    pub fn is_rfc3339(text: &str) -> bool {
+        parse(text).is_some()
+    }
+}
+
+/// Milliseconds since 1970 UTC.
+fn parse(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let number = |from: usize, len: usize| -> Option<i64> {
+        let part = bytes.get(from..from + len)?;
+        part.iter().all(u8::is_ascii_digit).then_some(())?;
+        std::str::from_utf8(part).ok()?.parse().ok()
+    };
+    let is = |at: usize, any: &[u8]| bytes.get(at).is_some_and(|b| any.contains(b));
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let punctuated = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
+    let in_range = (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60;
+    if !punctuated || !in_range {
+        return None;
+    }
+    let mut at = 19;
+    let mut millis = 0;
+    if is(at, b".") {
+        let digits = bytes.iter().skip(20).take_while(|b| b.is_ascii_digit());
+        let mut scale = 100;
+        let mut count = 0;
+        for digit in digits {
+            millis += i64::from(digit - b'0') * scale;
+            scale /= 10;
+            count += 1;
+        }
+        if count == 0 {
             return None;
         }
-        let mut at = 19;
-        let mut millis = 0;
-        if is(at, b".") {
-            let digits = bytes.iter().skip(20).take_while(|b| b.is_ascii_digit());
-            let mut scale = 100;
-            let mut count = 0;
-            for digit in digits {
-                millis += i64::from(digit - b'0') * scale;
-                scale /= 10;
-                count += 1;
-            }
-            if count == 0 {
+        at += 1 + count;
+    }
+    let offset_minutes = match bytes.get(at)? {
+        b'Z' | b'z' if bytes.len() == at + 1 => 0,
+        sign @ (b'+' | b'-') if bytes.len() == at + 6 && is(at + 3, b":") => {
+            let (h, m) = (number(at + 1, 2)?, number(at + 4, 2)?);
+            if h > 23 || m > 59 {
                 return None;
             }
-            at += 1 + count;
+            if *sign == b'+' { h * 60 + m } else { -(h * 60 + m) }
         }
-        let offset_minutes = match bytes.get(at)? {
-            b'Z' | b'z' if bytes.len() == at + 1 => 0,
-            sign @ (b'+' | b'-') if bytes.len() == at + 6 && is(at + 3, b":") => {
-                let (h, m) = (number(at + 1, 2)?, number(at + 4, 2)?);
-                if h > 23 || m > 59 {
-                    return None;
-                }
-                if *sign == b'+' { h * 60 + m } else { -(h * 60 + m) }
-            }
-            _ => return None,
-        };
-        let days = days_from_civil(year, month, day);
-        let seconds = days * 86_400 + hour * 3600 + minute * 60 + second.min(59);
-        u64::try_from((seconds - offset_minutes * 60) * 1000 + millis).ok().map(Self)
-    }
+        _ => return None,
+    };
+    let days = days_from_civil(year, month, day);
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second.min(59);
+    Some((seconds - offset_minutes * 60) * 1000 + millis)
 }
 
 fn write_digits(out: &mut [u8], at: usize, len: usize, mut value: u64) {
@@ -164,14 +174,18 @@ mod tests {
 
     #[test]
     fn other_forms() {
+        assert!(UnixMillis::is_rfc3339("0001-01-01T00:00:00Z"));
         let at = UnixMillis(1_357_016_400_000);
-        for text in ["2013-01-01T05:00:00Z", "2013-01-01 00:00:00-05:00", "2013-01-01t06:00:00.0001+01:00"] {
+        for text in
+            ["2013-01-01T05:00:00Z", "2013-01-01 00:00:00-05:00", "2013-01-01t06:00:00.0001+01:00"]
+        {
             assert_eq!(UnixMillis::parse_rfc3339(text), Some(at), "{text}");
         }
         for text in [
-            "", "2013-01-01", "2013-02-30T00:00:00Z", "2013-13-01T00:00:00Z", "2013-01-01T24:00:00Z",
-            "2013-01-01T05:00:00", "2013-01-01T05:00:00.Z", "2013-01-01T05:00:00Zx", "1969-12-31T00:00:00Z",
-            "2013-01-01T05:00:00+0100", "+013-01-01T05:00:00Z",
+            "", "2013-01-01", "2013-02-30T00:00:00Z", "2013-13-01T00:00:00Z",
+            "2013-01-01T24:00:00Z", "2013-01-01T05:00:00", "2013-01-01T05:00:00.Z",
+            "2013-01-01T05:00:00Zx", "1969-12-31T00:00:00Z", "2013-01-01T05:00:00+0100",
+            "+013-01-01T05:00:00Z",
         ] {
             assert_eq!(UnixMillis::parse_rfc3339(text), None, "{text}");
         }

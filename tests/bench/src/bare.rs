@@ -11,7 +11,8 @@ use hyper_util::rt::TokioIo;
 
 /// Serves on an address until the process is ended. Two workers, as the gateway has on two cores.
 pub(crate) fn serve(address: &str) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await?;
         loop {
@@ -30,6 +31,7 @@ pub(crate) fn serve(address: &str) -> anyhow::Result<()> {
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(|body| body.to_bytes().len());
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"status\":\"accepted\"}")));
-    *response.status_mut() = if body.is_ok() { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST };
+    *response.status_mut() =
+        if body.is_ok() { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST };
     Ok(response)
 }

@@ -27,7 +27,10 @@ struct Bare {
 impl Bare {
     fn start() -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let child = Command::new(std::env::current_exe()?).args(["bare", &address]).stdin(Stdio::null()).spawn()?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["bare", &address])
+            .stdin(Stdio::null())
+            .spawn()?;
         let bare = Self { child, address };
         while Connection::open(&bare.address).is_err() {
             std::thread::sleep(std::time::Duration::from_millis(5));
@@ -82,7 +85,11 @@ fn schema() -> serde_json::Value {
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let bare = Bare::start()?;
     // Threads as cores; the store of keys must hold what the runs send.
-    let gateway = Gateway::start_with(&[("DEDUP__MAX_KEYS", "40000000"), ("WAL__MAX_BYTES", "16GiB"), ("LOG__LEVEL", "warn")]);
+    let gateway = Gateway::start_with(&[
+        ("DEDUP__MAX_KEYS", "40000000"),
+        ("WAL__MAX_BYTES", "16GiB"),
+        ("LOG__LEVEL", "warn"),
+    ]);
     let tenant = Tenant::create(&gateway, "bench");
     tenant.schema(&gateway, "audit", &schema());
     tenant.activate(&gateway, &revision());
@@ -90,9 +97,10 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let events: Vec<String> = (0..BATCH).map(|place| event(&format!("-{place}"))).collect();
     let batch = format!("{{\"events\":[{}]}}", events.join(","));
     let mut rows = Vec::new();
-    for (case, path, template, factor) in
-        [("single event", "/v1/events", &single, 1.0), ("batches of 100", "/v1/events/batch", &batch, BATCH as f64)]
-    {
+    for (case, path, template, factor) in [
+        ("single event", "/v1/events", &single, 1.0),
+        ("batches of 100", "/v1/events/batch", &batch, BATCH as f64),
+    ] {
         let (mut rates, mut tails) = (Vec::new(), Vec::new());
         let headers = tenant.headers();
         // The first round warms both up and does not count.
@@ -100,7 +108,10 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
             let reference = wrk::run(&bare.address, path, template, &headers, SECONDS)?;
             let value = wrk::run(&gateway.ingress, path, template, &headers, SECONDS)?;
             if round > 0 {
-                rates.push((value.requests_per_second * factor, reference.requests_per_second * factor));
+                rates.push((
+                    value.requests_per_second * factor,
+                    reference.requests_per_second * factor,
+                ));
                 tails.push((value.p99_ms, reference.p99_ms));
             }
         }

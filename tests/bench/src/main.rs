@@ -44,8 +44,10 @@ fn main() -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let arguments = Arguments::parse();
-    let chosen: Vec<_> =
-        BENCHES.iter().filter(|(name, _)| arguments.name.as_deref().is_none_or(|wanted| wanted == *name)).collect();
+    let chosen: Vec<_> = BENCHES
+        .iter()
+        .filter(|(name, _)| arguments.name.as_deref().is_none_or(|wanted| wanted == *name))
+        .collect();
     anyhow::ensure!(!chosen.is_empty(), "there is no such benchmark: plugin-host, http");
     let mut rows = Vec::new();
     for (_, bench) in chosen {

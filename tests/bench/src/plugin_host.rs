@@ -26,7 +26,8 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
 async fn measure(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let program = std::env::current_exe()?.to_string_lossy().into_owned();
-    let compile = CompileOptions::new(vec![program, "compile".into()], folder.path().join("compiled"));
+    let compile =
+        CompileOptions::new(vec![program, "compile".into()], folder.path().join("compiled"));
     let host = PluginHost::new(HostOptions { compile, limits: Limits::default(), workers: 1 })?;
     let plan = plan(&host).await?;
     let text = include_str!("../data/event.json").trim();
@@ -43,19 +44,35 @@ async fn measure(rounds: usize) -> anyhow::Result<Vec<Row>> {
                 figures.push((value, reference));
             }
         }
-        rows.push(Row::of("plugin-host", format!("four required fields, batches of {size}"), "µs/event", &figures));
+        rows.push(Row::of(
+            "plugin-host",
+            format!("four required fields, batches of {size}"),
+            "µs/event",
+            &figures,
+        ));
     }
     Ok(rows)
 }
 
 async fn plan(host: &PluginHost) -> anyhow::Result<Plan> {
-    let builtin = tidegate_plugins::find("required").ok_or_else(|| anyhow::anyhow!("`required` is built in"))?;
+    let builtin = tidegate_plugins::find("required")
+        .ok_or_else(|| anyhow::anyhow!("`required` is built in"))?;
     let compiled = host.compile(Bytes::from_static(builtin.component)).await?;
     let field = |pointer: &str| serde_json::json!({ "pointer": pointer, "type": "text", "non_empty": true });
     let fields = ["/actor/id", "/action/name", "/resource/type", "/resource/id"].map(field);
     let config = serde_json::json!({ "fields": fields });
     let (tenant, name) = (TenantId::new("bench")?, RuleName::new("required")?);
-    let rule = host.admit(&tenant, name, &compiled.component, &config, OnFault::Quarantine, None, &Tables::new()).await?;
+    let rule = host
+        .admit(
+            &tenant,
+            name,
+            &compiled.component,
+            &config,
+            OnFault::Quarantine,
+            None,
+            &Tables::new(),
+        )
+        .await?;
     Ok(Plan::new(vec![rule])?)
 }
 
@@ -78,7 +95,8 @@ fn micros_per_event(started: Instant, events: usize) -> f64 {
 fn parse(text: &str) -> f64 {
     let started = Instant::now();
     for _ in 0..EVENTS {
-        let value: Result<serde_json::Value, _> = serde_json::from_slice(black_box(text.as_bytes()));
+        let value: Result<serde_json::Value, _> =
+            serde_json::from_slice(black_box(text.as_bytes()));
         drop(black_box(value));
     }
     micros_per_event(started, EVENTS)
@@ -89,7 +107,10 @@ async fn evaluate(plan: &Plan, batch: &Batch, size: usize) -> anyhow::Result<f64
     let started = Instant::now();
     for _ in 0..calls {
         let judgements = plan.evaluate(black_box(batch.clone())).await?;
-        anyhow::ensure!(judgements.iter().all(|judgement| judgement.findings.is_empty()), "the event is good");
+        anyhow::ensure!(
+            judgements.iter().all(|judgement| judgement.findings.is_empty()),
+            "the event is good"
+        );
     }
     Ok(micros_per_event(started, calls * size))
 }

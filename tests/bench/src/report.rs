@@ -16,7 +16,12 @@ pub(crate) struct Row {
 
 impl Row {
     /// From several rounds of (value, reference): the medians, and the median of the ratios.
-    pub(crate) fn of(bench: &str, case: impl Into<String>, unit: &str, rounds: &[(f64, f64)]) -> Self {
+    pub(crate) fn of(
+        bench: &str,
+        case: impl Into<String>,
+        unit: &str,
+        rounds: &[(f64, f64)],
+    ) -> Self {
         let median = |pick: &dyn Fn(&(f64, f64)) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(pick).collect();
             values.sort_by(f64::total_cmp);
@@ -35,10 +40,14 @@ impl Row {
 
 /// The rows as a Markdown table.
 pub(crate) fn markdown(rows: &[Row]) -> String {
-    let mut out = String::from("| bench | case | value | unit | reference | ratio |\n|---|---|---:|---|---:|---:|\n");
+    let mut out = String::from(
+        "| bench | case | value | unit | reference | ratio |\n|---|---|---:|---|---:|---:|\n",
+    );
     for row in rows {
         let Row { bench, case, value, unit, reference, ratio } = row;
-        out.push_str(&format!("| {bench} | {case} | {value:.3} | {unit} | {reference:.3} | {ratio:.3} |\n"));
+        out.push_str(&format!(
+            "| {bench} | {case} | {value:.3} | {unit} | {reference:.3} | {ratio:.3} |\n"
+        ));
     }
     out
 }

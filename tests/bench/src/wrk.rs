@@ -19,7 +19,10 @@ pub(crate) struct Measured {
 /// The script prints what it counted as JSON when it is done; any answer but 202 fails the run.
 fn script(template: &str, headers: &[(&str, &str)]) -> String {
     let parts: Vec<String> = template.split("{key}").map(lua_string).collect();
-    let headers: String = headers.iter().map(|(n, v)| format!("wrk.headers[{}] = {}\n", lua_string(n), lua_string(v))).collect();
+    let headers: String = headers
+        .iter()
+        .map(|(n, v)| format!("wrk.headers[{}] = {}\n", lua_string(n), lua_string(v)))
+        .collect();
     format!(
         r#"
 wrk.method = "POST"
@@ -67,7 +70,13 @@ fn lua_string(text: &str) -> String {
 }
 
 /// Loads an address for some seconds.
-pub(crate) fn run(address: &str, path: &str, template: &str, headers: &[(&str, &str)], seconds: u32) -> anyhow::Result<Measured> {
+pub(crate) fn run(
+    address: &str,
+    path: &str,
+    template: &str,
+    headers: &[(&str, &str)],
+    seconds: u32,
+) -> anyhow::Result<Measured> {
     let mut file = tempfile::NamedTempFile::with_suffix(".lua")?;
     file.write_all(script(template, headers).as_bytes())?;
     let output = Command::new("wrk")
@@ -78,10 +87,18 @@ pub(crate) fn run(address: &str, path: &str, template: &str, headers: &[(&str, &
         .context("wrk cannot be run: `cargo xtask bench` installs it")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let result = text.lines().find_map(|line| line.strip_prefix("RESULT "));
-    let result = result.with_context(|| format!("wrk gave no result: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+    let result = result.with_context(|| {
+        format!("wrk gave no result: {text}{}", String::from_utf8_lossy(&output.stderr))
+    })?;
     let result: serde_json::Value = serde_json::from_str(result)?;
-    let number = |name: &str| result.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
-    ensure!(number("wrong") == 0.0, "{} answers were not 202 but {}", number("wrong"), number("status"));
+    let number =
+        |name: &str| result.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
+    ensure!(
+        number("wrong") == 0.0,
+        "{} answers were not 202 but {}",
+        number("wrong"),
+        number("status")
+    );
     ensure!(number("errors") == 0.0, "{} connections failed", number("errors"));
     Ok(Measured {
         requests_per_second: number("requests") / (number("micros") / 1e6),

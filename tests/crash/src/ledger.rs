@@ -126,3 +126,100 @@ fn same_id(key: &str, entry: &mut Entry, receipt: &Receipt) {
     let id = *entry.id.get_or_insert(receipt.event_id);
     assert_eq!(id, receipt.event_id, "{key} has one event id: {receipt:?}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use tidegate_types::UnixMillis;
+
+    use super::*;
+
+    fn id(number: u64) -> EventId {
+        EventId::from_parts(UnixMillis(1), 0, number)
+    }
+
+    fn receipt(status: Status, number: u64, first_status: Option<Status>) -> Receipt {
+        let received_at = String::new();
+        Receipt {
+            event_id: id(number),
+            received_at,
+            status,
+            first_status,
+            findings: Vec::new(),
+            retry_after_ms: None,
+        }
+    }
+
+    fn stored(key: &str, number: u64) -> Stored {
+        Stored {
+            tenant: "weather".into(),
+            quarantined: readings::expected(key) == Status::Quarantined,
+            event_id: id(number),
+            lsn: 0,
+            revision: String::new(),
+            original: readings::reading(key),
+            delivered_text: String::new(),
+            delivered: readings::delivered(key),
+            patches: None,
+            findings: Vec::new(),
+        }
+    }
+
+    fn fails(step: impl FnOnce()) -> bool {
+        catch_unwind(AssertUnwindSafe(step)).is_err()
+    }
+
+    /// One event was taken as number 1, one was quarantined as 2, one was never answered.
+    fn ledger() -> Ledger {
+        let ledger = Ledger::default();
+        ledger.send(&["a-3", "a-11", "a-4"].map(str::to_owned));
+        assert!(ledger.hear("a-3", &receipt(Status::Accepted, 1, None)));
+        assert!(ledger.hear("a-3", &receipt(Status::Duplicate, 1, Some(Status::Accepted))));
+        assert!(ledger.hear("a-11", &receipt(Status::Quarantined, 2, None)));
+        assert!(!ledger.hear("a-4", &receipt(Status::Retry, 3, None)));
+        ledger
+    }
+
+    #[test]
+    fn receipts_that_contradict_others_fail() {
+        for (key, wrong) in [
+            ("a-3", receipt(Status::Accepted, 1, None)),
+            ("a-3", receipt(Status::Duplicate, 9, Some(Status::Accepted))),
+            ("a-3", receipt(Status::Duplicate, 1, Some(Status::Quarantined))),
+            ("a-3", receipt(Status::Conflict, 9, None)),
+            ("a-4", receipt(Status::Rejected, 9, None)),
+            ("a-4", receipt(Status::Quarantined, 9, None)),
+            ("b-1", receipt(Status::Quarantined, 9, None)),
+        ] {
+            let failed = fails(|| assert!(ledger().hear(key, &wrong)));
+            assert!(failed, "{key} {wrong:?}");
+        }
+        assert_eq!(ledger().unsettled(), ["a-4"]);
+        assert_eq!(ledger().taken(), ["a-11", "a-3"]);
+    }
+
+    #[test]
+    fn what_is_stored_must_agree() {
+        let good = [stored("a-3", 1), stored("a-11", 2)];
+        ledger().check(&good);
+        ledger().check(&[good.as_slice(), &[stored("a-4", 3)]].concat());
+        let changed = |change: fn(&mut Stored)| {
+            let mut changed = good.to_vec();
+            changed.iter_mut().take(1).for_each(change);
+            changed
+        };
+        for wrong in [
+            vec![stored("a-3", 1)],
+            [good.as_slice(), &[stored("a-3", 9)]].concat(),
+            [good.as_slice(), &[stored("a-4", 1)]].concat(),
+            [good.as_slice(), &[stored("b-1", 9)]].concat(),
+            changed(|event| event.event_id = id(9)),
+            changed(|event| event.quarantined = true),
+            changed(|event| event.delivered = event.original.clone()),
+            changed(|event| event.original = readings::reading("a-5")),
+        ] {
+            assert!(fails(|| ledger().check(&wrong)), "{wrong:?}");
+        }
+    }
+}

@@ -72,7 +72,7 @@ pub fn settle(address: &str, tenant: &Tenant, ledger: &Ledger) {
 /// Sends events that were taken once more: each must be answered as a duplicate of the first.
 pub fn replay(address: &str, tenant: &Tenant, ledger: &Ledger, keys: &[String]) {
     let mut poster = Poster::new(address, tenant, ledger, THREADS, 0);
-    for keys in keys.chunks(1000) {
+    for keys in keys.chunks(500) {
         let open = poster.post(keys);
         assert!(open.is_empty(), "what is settled is not in flight: {open:?}");
     }

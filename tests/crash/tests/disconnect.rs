@@ -1,6 +1,13 @@
 //! A client that disconnects at any moment: each of its events is stored once and its key settled,
 //! or not stored and its key free (D4).
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: a panic is its failure, and its output is read by people"
+)]
+
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -22,6 +29,8 @@ struct Sender<'a> {
     random: StdRng,
     /// Events of new keys so far.
     sent: usize,
+    /// How often a key was in flight still when it was sent again.
+    met_in_flight: usize,
 }
 
 /// How the client goes away.
@@ -64,34 +73,32 @@ impl Sender<'_> {
         }
     }
 
-    /// Sends the events again until each has its outcome; answers whether the abandoned request had
-    /// stored them. A request is stored as a whole or not at all.
-    fn was_stored(&self, keys: &[String]) -> bool {
+    /// Sends the events again until each has its outcome; answers how many of them the abandoned
+    /// request had stored.
+    fn settle(&mut self, keys: &[String]) -> usize {
         self.ledger.send(keys);
+        let mut open = keys.to_vec();
+        let mut stored = 0;
         for _ in 0..TRIES {
-            let response = self.tenant.post_batch(
-                self.gateway,
-                &keys.iter().map(|key| readings::reading(key)).collect::<Vec<_>>(),
-            );
-            let receipts = answers::receipts(&response, keys.len()).expect("the gateway has room");
-            let settled =
-                keys.iter().zip(&receipts).all(|(key, receipt)| self.ledger.hear(key, receipt));
-            let taken = receipts.iter().filter(|receipt| receipt.status.is_taken());
-            let duplicates: Vec<bool> =
-                taken.map(|receipt| receipt.status == Status::Duplicate).collect();
-            if settled {
-                let first = duplicates.first().copied().expect("not all events are rejected");
-                assert!(
-                    duplicates.iter().all(|one| *one == first),
-                    "a request is stored as a whole: {receipts:?}"
-                );
-                return first;
+            let events: Vec<Value> = open.iter().map(|key| readings::reading(key)).collect();
+            let response = self.tenant.post_batch(self.gateway, &events);
+            let receipts = answers::receipts(&response, open.len()).expect("the gateway has room");
+            let told = std::mem::take(&mut open).into_iter().zip(receipts);
+            for (key, receipt) in told {
+                if !self.ledger.hear(&key, &receipt) {
+                    open.push(key);
+                } else if receipt.status == Status::Duplicate {
+                    stored += 1;
+                }
+            }
+            if open.is_empty() {
+                return stored;
             }
             // Only while the abandoned request is worked on.
-            assert!(duplicates.is_empty(), "a request is in flight as a whole: {receipts:?}");
+            self.met_in_flight += 1;
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!("never settled: {keys:?}");
+        panic!("never settled: {open:?}");
     }
 }
 
@@ -111,7 +118,7 @@ fn cut_off_at_any_byte() {
             for cut in (0..request.len()).step_by(97).chain(near) {
                 sender.abandon(&request[..cut], leave, Duration::ZERO);
             }
-            assert!(!sender.was_stored(&keys), "what never arrived is not stored");
+            assert_eq!(sender.settle(&keys), 0, "what never arrived is not stored");
         }
     });
 }
@@ -127,10 +134,10 @@ fn gone_while_the_gateway_works() {
             let leave = if sender.random.random_bool(0.5) { Leave::Close } else { Leave::Reset };
             let wait = Duration::from_micros(sender.random.random_range(0..4000));
             sender.abandon(&sender.request(&keys), leave, wait);
-            stored += usize::from(sender.was_stored(&keys));
+            stored += usize::from(sender.settle(&keys) > 0);
         }
         assert!(stored > 0, "some requests arrived in full");
-        println!("{stored} of 120 abandoned requests were stored");
+        println!("{stored} of 120 were stored, {} times met in flight", sender.met_in_flight);
     });
 }
 
@@ -141,7 +148,14 @@ fn with_sender(test: impl FnOnce(&mut Sender<'_>)) {
     let tenant = readings::tenant(&gateway);
     let ledger = Ledger::default();
     let random = StdRng::seed_from_u64(seed);
-    test(&mut Sender { gateway: &gateway, tenant: &tenant, ledger: &ledger, random, sent: 0 });
+    test(&mut Sender {
+        gateway: &gateway,
+        tenant: &tenant,
+        ledger: &ledger,
+        random,
+        sent: 0,
+        met_in_flight: 0,
+    });
     load::replay(&gateway.ingress, &tenant, &ledger, &ledger.taken());
     assert!(gateway.terminate(), "{}", gateway.log());
     let stored = stored::read(gateway.folder());

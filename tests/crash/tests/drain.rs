@@ -1,6 +1,13 @@
 //! Stopping and starting: SIGTERM under load loses nothing, a damaged log stops the start and says
 //! where, a torn tail does not (B9, D5).
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: a panic is its failure, and its output is read by people"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,6 +105,7 @@ fn a_damaged_log_stops_the_start() {
     load::replay(&gateway.ingress, &tenant, &ledger, &ledger.taken());
     assert!(gateway.terminate());
     ledger.check(&stored::read(gateway.folder()));
+    log::assert_quiet(&gateway.log(), &[]);
 }
 
 #[test]
@@ -127,6 +135,7 @@ fn a_torn_tail_is_cut_and_kept() {
 fn killed_with_events() -> (Gateway, Tenant, Ledger) {
     let mut gateway = Gateway::start_with(&[
         ("STORAGE__FLUSH_AFTER", "1h"),
+        ("INGRESS__MAX_BODY_BYTES", "512KiB"),
         ("WAL__SEGMENT_BYTES", "1MiB"),
         ("WAL__GROUP_BYTES", "256KiB"),
     ]);

@@ -1,6 +1,13 @@
 //! A full disk: events are refused with 503 `storage-full`, nothing acknowledged is lost, and the
 //! gateway goes on by itself when there is room again (B3).
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: a panic is its failure, and its output is read by people"
+)]
+
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -145,6 +152,7 @@ fn assert_nothing_lost(mut gateway: Gateway, tenant: &Tenant, ledger: &Ledger, p
 fn below_the_low_water_mark() {
     let Some(disk) = SmallDisk::mount(96) else { return };
     let settings = [
+        ("INGRESS__MAX_BODY_BYTES", "512KiB"),
         ("WAL__SEGMENT_BYTES", "1MiB"),
         ("WAL__GROUP_BYTES", "256KiB"),
         ("WAL__LOW_WATER_BYTES", "16MiB"),
@@ -169,8 +177,9 @@ fn below_the_low_water_mark() {
 fn not_a_byte_left() {
     let Some(disk) = SmallDisk::mount(64) else { return };
     let settings = [
-        ("WAL__SEGMENT_BYTES", "256KiB"),
-        ("WAL__GROUP_BYTES", "64KiB"),
+        ("INGRESS__MAX_BODY_BYTES", "512KiB"),
+        ("WAL__SEGMENT_BYTES", "1MiB"),
+        ("WAL__GROUP_BYTES", "256KiB"),
         ("WAL__LOW_WATER_BYTES", "0"),
         ("STORAGE__FLUSH_AFTER", "100ms"),
     ];

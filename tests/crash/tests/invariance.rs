@@ -1,6 +1,13 @@
 //! A verdict depends on its event alone: in batches of 1, 7, 100 and 1000, in calls that the host
 //! has split, and by instances that are replaced all the time, the same events get the same
-//! verdicts, findings and patches.
+//! verdicts, findings and patches. An event that makes a rule fail costs its neighbours nothing.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: a panic is its failure, and its output is read by people"
+)]
 
 use std::collections::BTreeMap;
 
@@ -55,8 +62,14 @@ fn tenant(gateway: &Gateway, id: &str) -> Tenant {
         "required": ["id"],
         "properties": { "id": { "type": "string" }, "amount": { "type": ["number", "string", "null"], "maximum": 1e12 }, "place": { "type": ["string", "null"] } }
     }));
-    tenant.activate(gateway, &revision());
     tenant
+}
+
+/// The revision with one more rule, which panics over a batch that has a poisoned event.
+fn with_hostile_rule(mut revision: Value) -> Value {
+    let rule = json!({ "name": "hostile", "component": "hostile", "config": { "mode": "panic" } });
+    revision["rules"].as_array_mut().expect("rules").push(rule);
+    revision
 }
 
 /// An event in which every field may be missing, null, of another type, or odd.
@@ -183,7 +196,7 @@ fn post(
 }
 
 /// Adds what is stored to the verdicts of each tenant.
-fn add_stored(gateway: &Gateway, tenants: &mut BTreeMap<String, BTreeMap<String, Verdict>>) {
+fn add_stored(gateway: &Gateway, tenants: &mut Verdicts) {
     for event in stored::read(gateway.folder()) {
         let verdicts = tenants.get_mut(&event.tenant).expect("a tenant of this test");
         let verdict = verdicts.get_mut(&event.key()).expect("what was posted");
@@ -193,17 +206,23 @@ fn add_stored(gateway: &Gateway, tenants: &mut BTreeMap<String, BTreeMap<String,
             "{}",
             event.key()
         );
+        let key = event.key();
         let before = verdict.stored.replace((event.delivered_text, event.patches));
-        assert!(before.is_none(), "{} is stored twice", event.key());
+        assert!(before.is_none(), "{} is stored twice", key);
     }
 }
 
+type Verdicts = BTreeMap<String, BTreeMap<String, Verdict>>;
+
 /// Verdicts by tenant; each tenant's batches have their own size.
-fn run(settings: &[(&str, &str)], events: &[Value]) -> BTreeMap<String, BTreeMap<String, Verdict>> {
+fn run(settings: &[(&str, &str)], revision: &Value, events: &[Value]) -> Verdicts {
     let mut gateway = Gateway::start_with(settings);
-    let mut verdicts = BTreeMap::new();
+    let mut verdicts = Verdicts::new();
     for size in [1, 7, 100, 1000] {
         let tenant = tenant(&gateway, &format!("by-{size}"));
+        let uploaded = tenant.upload(&gateway, "hostile", tidegate_guests::HOSTILE);
+        assert_eq!(uploaded.status, 201, "{}", uploaded.text());
+        tenant.activate(&gateway, revision);
         let told = post(&gateway, &tenant, events, size);
         verdicts.insert(tenant.id, told);
     }
@@ -213,29 +232,57 @@ fn run(settings: &[(&str, &str)], events: &[Value]) -> BTreeMap<String, BTreeMap
     verdicts
 }
 
+/// Fails where a tenant's verdicts differ from those of single events; answers the latter.
+fn same<'a>(
+    all: impl Iterator<Item = (&'a String, &'a BTreeMap<String, Verdict>)>,
+) -> &'a BTreeMap<String, Verdict> {
+    let all: Vec<_> = all.collect();
+    let (_, alone) = all.iter().find(|(size, _)| *size == "by-1").expect("single events");
+    for (size, verdicts) in &all {
+        assert_eq!(verdicts.len(), EVENTS);
+        for (key, verdict) in *verdicts {
+            assert_eq!(Some(verdict), alone.get(key), "{key} in {size}");
+        }
+    }
+    alone
+}
+
 #[test]
 fn the_same_events_get_the_same_verdicts() {
     let mut random = StdRng::seed_from_u64(seed());
     let events: Vec<Value> = (0..EVENTS).map(|number| event(number, &mut random)).collect();
-    let roomy = run(&[], &events);
+    let roomy = run(&[], &revision(), &events);
     // Calls of a few events, each instance replaced after two of them.
-    let narrow = run(
-        &[("PLUGINS__CALL_INPUT_BYTES", "1KiB"), ("PLUGINS__RETIRE_AFTER_CALLS", "2")],
-        &events,
-    );
-
-    let first = &roomy["by-1"];
-    for (size, verdicts) in roomy.iter().chain(&narrow) {
-        assert_eq!(verdicts.len(), EVENTS);
-        for (key, verdict) in verdicts {
-            assert_eq!(verdict, &first[key], "{key} in {size}");
-        }
-    }
+    let narrow = [
+        ("INGRESS__MAX_EVENT_BYTES", "1KiB"),
+        ("PLUGINS__CALL_INPUT_BYTES", "1KiB"),
+        ("PLUGINS__RETIRE_AFTER_CALLS", "2"),
+    ];
+    let narrow = run(&narrow, &revision(), &events);
+    let alone = same(roomy.iter().chain(&narrow));
     for status in [Status::Accepted, Status::Quarantined, Status::Rejected] {
-        let count = first.values().filter(|verdict| verdict.status == status).count();
+        let count = alone.values().filter(|verdict| verdict.status == status).count();
         assert!(count > EVENTS / 50, "the events are varied: {count} {status:?}");
     }
     let is_stored =
         |verdict: &&Verdict| (verdict.status == Status::Rejected) == verdict.stored.is_none();
-    assert_eq!(first.values().filter(is_stored).count(), EVENTS, "all but the rejected are stored");
+    assert_eq!(alone.values().filter(is_stored).count(), EVENTS, "all but the rejected are stored");
+}
+
+#[test]
+fn one_poisoned_event_is_found_in_a_batch_of_any_size() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let mut events: Vec<Value> = (0..EVENTS).map(|number| event(number, &mut random)).collect();
+    let place = random.random_range(0..EVENTS);
+    events[place] =
+        json!({ "id": format!("event-{place}"), "place": "JFK", "mail": null, "poison": true });
+    let verdicts = run(&[], &with_hostile_rule(revision()), &events);
+    let alone = same(verdicts.iter());
+    for (key, verdict) in alone {
+        let faults =
+            verdict.findings.iter().filter(|finding| &*finding.code == "rule-fault").count();
+        let poisoned = *key == format!("event-{place}");
+        assert_eq!(faults, usize::from(poisoned), "{key}: {verdict:?}");
+        assert!(!poisoned || verdict.status == Status::Quarantined, "{verdict:?}");
+    }
 }

@@ -9,7 +9,8 @@ use tidegate_crash::{Ledger, load, log, readings, seed, stored};
 use tidegate_testkit::Gateway;
 
 /// Small files, so that segments fill, are published and are truncated between two kills.
-const SMALL_FILES: [(&str, &str); 5] = [
+const SMALL_FILES: [(&str, &str); 6] = [
+    ("INGRESS__MAX_BODY_BYTES", "512KiB"),
     ("WAL__SEGMENT_BYTES", "1MiB"),
     ("WAL__GROUP_BYTES", "256KiB"),
     ("STORAGE__FLUSH_AFTER", "50ms"),
@@ -36,6 +37,11 @@ fn what_was_acknowledged_is_stored_once() {
     load::under_load(&address, &tenant, &ledger, seed, || {
         for cycle in 0..cycles() {
             pause(&mut random, 20..700);
+            if random.random_ratio(1, 4) {
+                // While it drains, publishes and seals.
+                gateway.ask_to_stop();
+                pause(&mut random, 0..100);
+            }
             gateway.kill();
             if cycle == 0 {
                 first_cycle = ledger.taken();

@@ -1,6 +1,13 @@
 //! Rules are swapped under load, again and again: no event is lost or judged twice, no batch is
 //! judged by two revisions, and each is judged by a revision that was active meanwhile (P3).
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: a panic is its failure, and its output is read by people"
+)]
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,10 +7,18 @@ use tidegate_testkit::Response;
 pub fn problem(response: &Response, status: u16, kind: &str) -> Value {
     let body = response.json();
     assert_eq!(response.status, status, "{}", response.text());
-    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{}", response.text());
+    assert_eq!(
+        response.header("content-type"),
+        Some("application/problem+json"),
+        "{}",
+        response.text()
+    );
     assert_eq!(body["type"], format!("urn:tidegate:problem:{kind}"), "{body}");
     assert_eq!(body["status"], status, "{body}");
-    assert!(body["title"].is_string() && body["detail"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
+    assert!(
+        body["title"].is_string() && body["detail"].as_str().is_some_and(|text| !text.is_empty()),
+        "{body}"
+    );
     body
 }
 
@@ -19,7 +27,9 @@ pub fn receipts(response: &Response) -> Vec<Value> {
     let body = response.json();
     assert_eq!(response.status, 202, "{}", response.text());
     let receipts = body["receipts"].as_array().expect("receipts").clone();
-    let is_taken = |receipt: &&Value| matches!(receipt["status"].as_str(), Some("accepted" | "quarantined" | "duplicate"));
+    let is_taken = |receipt: &&Value| {
+        matches!(receipt["status"].as_str(), Some("accepted" | "quarantined" | "duplicate"))
+    };
     let taken = receipts.iter().filter(is_taken).count();
     assert_eq!(body["accepted"], taken, "{body}");
     assert_eq!(body["rejected"], receipts.len() - taken, "{body}");
@@ -29,7 +39,10 @@ pub fn receipts(response: &Response) -> Vec<Value> {
 
 /// The statuses of a batch's receipts, in order.
 pub fn statuses(response: &Response) -> Vec<String> {
-    receipts(response).iter().map(|receipt| receipt["status"].as_str().expect("a status").to_owned()).collect()
+    receipts(response)
+        .iter()
+        .map(|receipt| receipt["status"].as_str().expect("a status").to_owned())
+        .collect()
 }
 
 /// The findings of a receipt or of a rejected event's problem: code and pointer.
@@ -43,11 +56,24 @@ pub fn findings(receipt: &Value) -> Vec<(String, String)> {
 pub fn check_receipt(receipt: &Value) {
     let id = receipt["event_id"].as_str().expect("an event id");
     let parts: Vec<_> = id.split('-').collect();
-    assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{receipt}");
-    assert!(parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))), "{receipt}");
+    assert_eq!(
+        parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+        [8, 4, 4, 4, 12],
+        "{receipt}"
+    );
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))),
+        "{receipt}"
+    );
     assert!(parts[2].starts_with('7') && parts[3].starts_with(['8', '9', 'a', 'b']), "{receipt}");
-    let millis = u64::from_str_radix(&format!("{}{}", parts[0], parts[1]), 16).expect("hexadecimal digits");
+    let millis =
+        u64::from_str_radix(&format!("{}{}", parts[0], parts[1]), 16).expect("hexadecimal digits");
     let received_at = receipt["received_at"].as_str().expect("a time of receipt");
     assert_eq!(received_at.len(), "2026-11-21T09:00:00.000Z".len(), "{receipt}");
-    assert!(received_at.ends_with(&format!("{:02}.{:03}Z", millis / 1000 % 60, millis % 1000)), "{receipt}");
+    assert!(
+        received_at.ends_with(&format!("{:02}.{:03}Z", millis / 1000 % 60, millis % 1000)),
+        "{receipt}"
+    );
 }

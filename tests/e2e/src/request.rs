@@ -25,7 +25,11 @@ pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 
 /// The headers of a request with a body of some type, and more.
 #[must_use]
-pub fn headers<'a>(tenant: &'a Tenant, content_type: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub fn headers<'a>(
+    tenant: &'a Tenant,
+    content_type: &'a str,
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
     let mut out = vec![("x-api-key", tenant.key.as_str()), ("content-type", content_type)];
     out.extend_from_slice(more);
     out

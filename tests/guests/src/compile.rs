@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (how, limits) = arguments.split_first().map_or(("", &[][..]), |(how, limits)| (how.as_str(), limits));
+    let (how, limits) =
+        arguments.split_first().map_or(("", &[][..]), |(how, limits)| (how.as_str(), limits));
     match how {
         "compile" => tidegate_plugin_host::compile::child::main(limits),
         "abort" => std::process::abort(),

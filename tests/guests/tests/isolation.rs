@@ -40,7 +40,9 @@ fn send(tenant: &Tenant, connection: &mut Connection) -> Vec<Duration> {
         let good = at % 3 != 0;
         let event = if good { json!({ "id": at }) } else { json!({ "id": "none" }) };
         let started = Instant::now();
-        let answer = connection.request("POST", "/v1/events", &tenant.headers(), event.to_string().as_bytes()).expect("an answer");
+        let answer = connection
+            .request("POST", "/v1/events", &tenant.headers(), event.to_string().as_bytes())
+            .expect("an answer");
         times.push(started.elapsed());
         assert_eq!(answer.status, if good { 202 } else { 400 }, "{}", answer.text());
     }
@@ -49,7 +51,13 @@ fn send(tenant: &Tenant, connection: &mut Connection) -> Vec<Duration> {
 }
 
 /// Sends batches with one poison event until it is told to stop; answers how many were answered.
-fn load(tenant: &Tenant, gateway: &Gateway, stop: &AtomicBool, answered: &AtomicUsize, begun: &SyncSender<()>) {
+fn load(
+    tenant: &Tenant,
+    gateway: &Gateway,
+    stop: &AtomicBool,
+    answered: &AtomicUsize,
+    begun: &SyncSender<()>,
+) {
     let mut connection = gateway.connect();
     while !stop.load(Ordering::Relaxed) {
         let events = [json!({ "id": 1 }), json!({ "id": 2, "poison": true })];
@@ -93,7 +101,12 @@ fn an_endless_loop_of_one_tenant_leaves_the_other_alone() {
     });
     let at = |times: &[Duration], percent: usize| times[(times.len() - 1) * percent / 100];
     for (when, times) in [("alone", &quiet), ("beside an endless loop", &disturbed)] {
-        println!("{when}: p50 {:?}, p99 {:?}, longest {:?}", at(times, 50), at(times, 99), at(times, 100));
+        println!(
+            "{when}: p50 {:?}, p99 {:?}, longest {:?}",
+            at(times, 50),
+            at(times, 99),
+            at(times, 100)
+        );
     }
     println!("{} hostile batches were answered", answered.load(Ordering::Relaxed));
     assert!(at(&disturbed, 100) < PATIENCE, "an answer took {:?}", at(&disturbed, 100));

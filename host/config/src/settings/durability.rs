@@ -50,9 +50,5 @@ section! {
         flush_bytes: u64 = size("64MiB", "64KiB", "512MiB");
         /// Partitions that are open at once; one more publishes all.
         max_open_partitions: usize = count("256", "1", "4096");
-        /// Rows of one row group.
-        row_group_rows: usize = count("100000", "1000", "10000000");
-        /// Zstandard's level: higher is smaller and slower.
-        zstd_level: i32 = count("1", "1", "22");
     }
 }

@@ -19,8 +19,6 @@ section! {
         call_wall: Duration = time("5s", "1ms", "10m");
         /// Bytes of memory of one instance.
         memory_bytes: usize = size("16MiB", "1MiB", "1GiB");
-        /// The same for components of script languages, which bring their interpreter.
-        script_memory_bytes: usize = size("64MiB", "1MiB", "4GiB");
         /// Elements of one instance's tables of functions.
         table_elements: usize = count("20000", "100", "10000000");
         /// Bytes that one call may pass to the host.
@@ -53,8 +51,6 @@ section! {
     Compile in "compile" {
         /// Bytes of a component.
         component_bytes: usize = size("4MiB", "4KiB", "256MiB");
-        /// The same for components of script languages, which bring their interpreter.
-        script_component_bytes: usize = size("48MiB", "4KiB", "256MiB");
         /// Bytes of address space of the process.
         memory_bytes: u64 = size("2GiB", "256MiB", "64GiB");
         /// CPU time of the process, in whole seconds.

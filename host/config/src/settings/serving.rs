@@ -51,12 +51,10 @@ section! {
         max_in_flight_requests: usize = count("1024", "1", "1000000");
         /// Streams that are open at once on one HTTP/2 connection.
         max_http2_streams: u32 = count("128", "1", "10000");
-        /// How long a client may take to send the headers.
+        /// How long a client may take to send the headers of its next request, idleness included.
         header_timeout: Duration = time("10s", "100ms", "10m");
         /// How long a client may take to send the body.
         body_timeout: Duration = time("30s", "100ms", "1h");
-        /// How long a connection may be idle between requests.
-        idle_timeout: Duration = time("60s", "1s", "1h");
         /// How long the work on a request may take once its body is complete.
         request_timeout: Duration = time("20s", "100ms", "10m");
         /// How long open requests may take to end when the node is stopped.

@@ -214,7 +214,10 @@ impl<'d> Node<'d> {
         if entry.kind == Kind::Object && *hint > 0 && guess < entry.next {
             let key = self.document.entry(guess);
             // A key of the same depth within the object's range is a key of this object.
-            if key.key && key.depth == entry.depth + 1 && self.document.text_bytes_of(key) == name {
+            if key.key
+                && key.depth == entry.depth.saturating_add(1)
+                && self.document.text_bytes_of(key) == name
+            {
                 return Some(guess);
             }
         }

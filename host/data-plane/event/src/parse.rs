@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use jiter::{Jiter, JiterError, Peek};
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
 use crate::document::{Document, Entry, Kind};
 use crate::pointer::push_step;
@@ -12,13 +12,15 @@ use crate::pointer::push_step;
 /// Bounds of what is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Containers within containers; at most 128.
+    /// Containers within containers in one event; at most 128.
     pub depth: u8,
+    /// Containers around each event: flaws are told once for each value at this depth.
+    pub event_depth: u8,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 64 }
+        Self { depth: 64, event_depth: 0 }
     }
 }
 
@@ -75,7 +77,15 @@ struct Frame {
     key: u32,
     /// Hashes of the names so far, once there are too many to compare each with each.
     names: Option<HashSet<u64>>,
+    /// A name has come twice: one flaw tells it, and nothing more is compared.
+    repeated: bool,
 }
+
+/// Beyond this depth the text is refused as a whole, for nothing may take memory without bound.
+const MAX_DEPTH: usize = 4096;
+
+/// Bytes of a flaw's pointer.
+const MAX_POINTER_BYTES: usize = 1024;
 
 /// Up to here the names of an object are compared one by one.
 const COMPARED_NAMES: u32 = 24;
@@ -93,6 +103,8 @@ pub struct Builder {
     document: Document,
     limits: Limits,
     flaws: Vec<Flaw>,
+    /// The event, or the space between events, that the last flaw was in.
+    flawed: Option<Option<u32>>,
     scratch: Vec<u8>,
     hasher: ahash::RandomState,
 }
@@ -103,16 +115,25 @@ impl Builder {
     /// # Errors
     /// Where they are not UTF-8, or 4 GiB or more.
     pub fn new(bytes: Vec<u8>, limits: Limits) -> Result<Self, JsonError> {
-        let fail = |what: &str, offset| JsonError { what: what.into(), offset, pointer: String::new() };
+        let fail =
+            |what: &str, offset| JsonError { what: what.into(), offset, pointer: String::new() };
         if u32::try_from(bytes.len()).is_err() {
             return Err(fail("the body is larger than 4 GiB", 0));
         }
-        let source = String::from_utf8(bytes)
-            .map_err(|error| fail("the text is not valid UTF-8", error.utf8_error().valid_up_to()))?;
+        let source = String::from_utf8(bytes).map_err(|error| {
+            fail("the text is not valid UTF-8", error.utf8_error().valid_up_to())
+        })?;
         // An event of ordinary shape has an entry for about each ten bytes.
         let entries = Vec::with_capacity(source.len() / 10 + 8);
         let document = Document { source, unescaped: String::new(), entries };
-        Ok(Self { document, limits, flaws: Vec::new(), scratch: Vec::new(), hasher: ahash::RandomState::new() })
+        Ok(Self {
+            document,
+            limits,
+            flaws: Vec::new(),
+            flawed: None,
+            scratch: Vec::new(),
+            hasher: ahash::RandomState::new(),
+        })
     }
 
     #[must_use]
@@ -140,6 +161,7 @@ impl Builder {
         let text = source.get(range).unwrap_or_default();
         let mut reader = Reader {
             jiter: Jiter::with_tape(text.as_bytes(), std::mem::take(&mut self.scratch)),
+            skipped: 0,
             text,
             base,
             stack: Vec::with_capacity(8),
@@ -156,7 +178,7 @@ impl Builder {
         result.map(|()| u32::try_from(root).unwrap_or(u32::MAX))
     }
 
-    /// The flaws met so far, in the order of their offsets.
+    /// The flaws met so far, the first of each event, in the order of their offsets.
     #[must_use]
     pub fn take_flaws(&mut self) -> Vec<Flaw> {
         std::mem::take(&mut self.flaws)
@@ -170,6 +192,8 @@ impl Builder {
 
 struct Reader<'s, 'b> {
     jiter: Jiter<'s>,
+    /// Where in `text` the lexer began.
+    skipped: usize,
     text: &'s str,
     base: usize,
     stack: Vec<Frame>,
@@ -178,6 +202,11 @@ struct Reader<'s, 'b> {
 }
 
 impl Reader<'_, '_> {
+    /// Where reading is, from the start of `text`.
+    fn index(&self) -> usize {
+        self.skipped + self.jiter.current_index()
+    }
+
     fn read(&mut self) -> Result<(), JiterError> {
         let mut then = Then::Value(self.jiter.peek()?);
         loop {
@@ -208,14 +237,12 @@ impl Reader<'_, '_> {
 
     /// Reads a scalar whole (then `None`), or opens a container.
     fn value(&mut self, peek: Peek) -> Result<Option<Then>, JiterError> {
-        let start = self.jiter.current_index();
+        let start = self.index();
         let depth = self.stack.len();
         match peek {
-            Peek::Object | Peek::Array if depth >= usize::from(self.builder.limits.depth.min(128)) => {
-                self.flaw(FlawKind::TooDeep, start);
-                self.jiter.known_skip(peek)?;
-                self.push(Kind::Null, start);
-                return Ok(None);
+            Peek::Object | Peek::Array if depth >= MAX_DEPTH => {
+                let error_type = JiterErrorType::JsonError(JsonErrorType::RecursionLimitExceeded);
+                return Err(JiterError { error_type, index: start - self.skipped });
             }
             Peek::Object => {
                 self.open(start, true);
@@ -249,11 +276,32 @@ impl Reader<'_, '_> {
                 self.push(Kind::False, start);
             }
             _ => {
-                self.jiter.known_number_bytes(peek)?;
-                self.push(Kind::Number, start);
+                match self.jiter.known_number_bytes(peek) {
+                    Ok(_) => {}
+                    Err(error) => self.long_number(start, error)?,
+                }
+                let end = self.index();
+                self.push_entry(Kind::Number, start, end, None, false);
             }
         }
         Ok(None)
+    }
+
+    /// The lexer refuses integers of more than some thousand digits, which are valid JSON. It has no
+    /// state but its place, so a new one goes on behind the number.
+    fn long_number(&mut self, start: usize, error: JiterError) -> Result<(), JiterError> {
+        let rest = self.text.get(start..).unwrap_or_default();
+        let is_part = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = rest.bytes().take_while(|b| is_part(b)).count();
+        let digits = rest.get(..length).unwrap_or_default();
+        let digits = digits.strip_prefix('-').unwrap_or(digits);
+        let is_integer = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        if digits.is_empty() || !is_integer {
+            return Err(error);
+        }
+        self.skipped = start + length;
+        self.jiter = Jiter::new(self.text.get(self.skipped..).unwrap_or_default().as_bytes());
+        Ok(())
     }
 
     /// Reads the next name of the innermost object, or closes it.
@@ -280,22 +328,25 @@ impl Reader<'_, '_> {
 
     fn check_distinct(&mut self, key: u32) {
         let Some(mut frame) = self.stack.pop() else { return };
-        let count = self.builder.document.entry(frame.entry).count;
-        let unseen = if count < COMPARED_NAMES {
-            true
-        } else {
-            let hash = |at| self.builder.hasher.hash_one(self.name(at));
-            let names = frame.names.get_or_insert_with(|| self.keys(frame.entry).map(hash).collect());
-            names.insert(hash(key))
-        };
-        let compare = count < COMPARED_NAMES || !unseen;
-        let name = self.name(key);
-        let duplicate = compare && self.keys(frame.entry).any(|at| self.name(at) == name);
+        let repeated = !frame.repeated && self.is_repeated(&mut frame, key);
+        frame.repeated |= repeated;
         self.stack.push(frame);
-        if duplicate {
-            let offset = self.jiter.current_index();
+        if repeated {
+            let offset = self.index();
             self.flaw(FlawKind::DuplicateName, offset);
         }
+    }
+
+    fn is_repeated(&self, frame: &mut Frame, key: u32) -> bool {
+        let name = self.name(key);
+        if self.builder.document.entry(frame.entry).count >= COMPARED_NAMES {
+            let hash = |at| self.builder.hasher.hash_one(self.name(at));
+            let known = || self.keys(frame.entry).map(hash).collect();
+            if frame.names.get_or_insert_with(known).insert(hash(key)) {
+                return false;
+            }
+        }
+        self.keys(frame.entry).any(|at| self.name(at) == name)
     }
 
     /// The key entries of the members that an open object has so far.
@@ -323,13 +374,18 @@ impl Reader<'_, '_> {
     }
 
     fn open(&mut self, start: usize, object: bool) {
+        let limits = self.builder.limits;
+        if self.stack.len() >= usize::from(limits.depth.min(128)) + usize::from(limits.event_depth)
+        {
+            self.flaw(FlawKind::TooDeep, start);
+        }
         let kind = if object { Kind::Object } else { Kind::Array };
         let entry = self.push(kind, start);
-        self.stack.push(Frame { entry, object, key: 0, names: None });
+        self.stack.push(Frame { entry, object, key: 0, names: None, repeated: false });
     }
 
     fn close(&mut self) -> Then {
-        let end = narrow(self.base + self.jiter.current_index());
+        let end = narrow(self.base + self.index());
         let next = narrow(self.builder.document.entries.len());
         if let Some(frame) = self.stack.pop()
             && let Some(entry) = self.builder.document.entries.get_mut(frame.entry as usize)
@@ -352,20 +408,33 @@ impl Reader<'_, '_> {
     }
 
     fn push(&mut self, kind: Kind, start: usize) -> u32 {
-        let end = self.jiter.current_index();
+        let end = self.index();
         self.push_entry(kind, start, end, None, false)
     }
 
     fn push_text(&mut self, start: usize, escaped: Option<(u32, u32)>, key: bool) {
-        let end = self.jiter.current_index();
+        let end = self.index();
         self.push_text_span(start, end, escaped, key);
     }
 
-    fn push_text_span(&mut self, start: usize, end: usize, escaped: Option<(u32, u32)>, key: bool) -> u32 {
+    fn push_text_span(
+        &mut self,
+        start: usize,
+        end: usize,
+        escaped: Option<(u32, u32)>,
+        key: bool,
+    ) -> u32 {
         self.push_entry(Kind::String, start, end, escaped, key)
     }
 
-    fn push_entry(&mut self, kind: Kind, start: usize, end: usize, escaped: Option<(u32, u32)>, key: bool) -> u32 {
+    fn push_entry(
+        &mut self,
+        kind: Kind,
+        start: usize,
+        end: usize,
+        escaped: Option<(u32, u32)>,
+        key: bool,
+    ) -> u32 {
         let entries = &mut self.builder.document.entries;
         let index = narrow(entries.len());
         let (text, count) = escaped.unwrap_or((0, 0));
@@ -384,8 +453,9 @@ impl Reader<'_, '_> {
     }
 
     fn flaw(&mut self, kind: FlawKind, at: usize) {
-        // A hostile body can hold very many; the first few of each event tell enough.
-        if self.builder.flaws.len() < 10_000 {
+        let depth = usize::from(self.builder.limits.event_depth);
+        let event = self.stack.get(depth).map(|frame| frame.entry);
+        if self.builder.flawed.replace(event) != Some(event) {
             let (offset, pointer) = (self.base + at, self.pointer());
             self.builder.flaws.push(Flaw { kind, offset, pointer });
         }
@@ -403,16 +473,21 @@ impl Reader<'_, '_> {
                 let count = self.builder.document.entry(frame.entry).count;
                 push_step(&mut out, &count.saturating_sub(1).to_string());
             }
+            if out.len() > MAX_POINTER_BYTES {
+                out.truncate(out.floor_char_boundary(MAX_POINTER_BYTES));
+                out.push('…');
+                break;
+            }
         }
         out
     }
 
     fn locate(&self, error: &JiterError) -> JsonError {
         let what = match &error.error_type {
-            jiter::JiterErrorType::JsonError(kind) => kind.to_string(),
+            JiterErrorType::JsonError(kind) => kind.to_string(),
             other => other.to_string(),
         };
-        JsonError { what, offset: self.base + error.index, pointer: self.pointer() }
+        JsonError { what, offset: self.base + self.skipped + error.index, pointer: self.pointer() }
     }
 }
 

@@ -87,7 +87,8 @@ fn decode_one<'a>(rest: &mut &'a [u8]) -> Result<Patch<'a>, PatchError> {
         other => return Err(PatchError::UnknownOp(other.first().copied().unwrap_or_default())),
     };
     let len = take(2)?.try_into().map_or(0, u16::from_le_bytes);
-    let pointer = std::str::from_utf8(take(usize::from(len))?).map_err(|_| PatchError::Truncated)?;
+    let pointer =
+        std::str::from_utf8(take(usize::from(len))?).map_err(|_| PatchError::Truncated)?;
     let len = take(4)?.try_into().map_or(0, u32::from_le_bytes);
     let value = take(len as usize)?;
     Ok(Patch { op, pointer, value })
@@ -280,13 +281,29 @@ mod tests {
         for (original, patches, expected) in [
             (r#"{ "a" : 1.50 }"#, &[][..], r#"{ "a" : 1.50 }"#),
             (r#"{ "a" : 1.50e0, "b":2 }"#, &[(Set, "/b", "3")], r#"{"a":1.50e0,"b":3}"#),
-            (r#"{"a":{"x":1}}"#, &[(Set, "/a/y", "2"), (Set, "/c/d/e", "true")], r#"{"a":{"x":1,"y":2},"c":{"d":{"e":true}}}"#),
-            (r#"{"a":1,"b":2,"c":3}"#, &[(Remove, "/b", ""), (Remove, "/z/y", "")], r#"{"a":1,"c":3}"#),
+            (
+                r#"{"a":{"x":1}}"#,
+                &[(Set, "/a/y", "2"), (Set, "/c/d/e", "true")],
+                r#"{"a":{"x":1,"y":2},"c":{"d":{"e":true}}}"#,
+            ),
+            (
+                r#"{"a":1,"b":2,"c":3}"#,
+                &[(Remove, "/b", ""), (Remove, "/z/y", "")],
+                r#"{"a":1,"c":3}"#,
+            ),
             (r#"{"a":1}"#, &[(Remove, "/a", "")], "{}"),
             (r#"{"a":1}"#, &[(Set, "/a", "2"), (Set, "/a", "3")], r#"{"a":3}"#),
             (r#"{"a":1}"#, &[(Set, "/a", "2"), (Remove, "/a", "")], "{}"),
-            (r#"{"a":[1,{"b":2},3]}"#, &[(Set, "/a/1/b", "[]"), (Set, "/a/0", "null")], r#"{"a":[null,{"b":[]},3]}"#),
-            (r#"{"a~b":{"/":1}}"#, &[(Set, "/a~0b/~1", "2"), (Set, "/\"\n", "1")], "{\"a~b\":{\"/\":2},\"\\\"\\n\":1}"),
+            (
+                r#"{"a":[1,{"b":2},3]}"#,
+                &[(Set, "/a/1/b", "[]"), (Set, "/a/0", "null")],
+                r#"{"a":[null,{"b":[]},3]}"#,
+            ),
+            (
+                r#"{"a~b":{"/":1}}"#,
+                &[(Set, "/a~0b/~1", "2"), (Set, "/\"\n", "1")],
+                "{\"a~b\":{\"/\":2},\"\\\"\\n\":1}",
+            ),
             ("{}", &[(Set, "/a/b", "1")], r#"{"a":{"b":1}}"#),
         ] {
             assert_eq!(run(original, patches).expect("fits"), expected, "{original} {patches:?}");
@@ -304,7 +321,11 @@ mod tests {
             ("[]", Op::Set, "/a"),
             ("{}", Op::Set, ""),
         ] {
-            assert_eq!(run(original, &[(op, pointer, "1")]), Err(PatchError::Blocked(pointer.into())), "{original}");
+            assert_eq!(
+                run(original, &[(op, pointer, "1")]),
+                Err(PatchError::Blocked(pointer.into())),
+                "{original}"
+            );
         }
     }
 

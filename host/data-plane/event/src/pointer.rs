@@ -108,7 +108,8 @@ impl FromStr for Pointer {
         if text.is_empty() {
             return Ok(Self { text: text.into(), steps: Box::default() });
         }
-        let rest = text.strip_prefix('/').ok_or_else(|| fail("it must be empty or begin with `/`"))?;
+        let rest =
+            text.strip_prefix('/').ok_or_else(|| fail("it must be empty or begin with `/`"))?;
         let steps = rest
             .split('/')
             .map(|token| unescape(token).map(Step::new))
@@ -123,7 +124,8 @@ impl FromStr for Pointer {
 
 impl Step {
     fn new(name: String) -> Self {
-        let plain = name == "0" || (!name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit()));
+        let plain =
+            name == "0" || (!name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit()));
         let index = if plain { name.parse().ok() } else { None };
         Self { name: name.into(), index }
     }
@@ -180,11 +182,25 @@ mod tests {
         let text = r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
         let document = Document::parse(text.into()).expect("valid");
         for (pointer, lexeme) in [
-            ("", text), ("/foo", r#"["bar","baz"]"#), ("/foo/0", "\"bar\""), ("/", "0"), ("/a~1b", "1"),
-            ("/c%d", "2"), ("/e^f", "3"), ("/g|h", "4"), ("/i\\j", "5"), ("/k\"l", "6"), ("/ ", "7"), ("/m~0n", "8"),
+            ("", text),
+            ("/foo", r#"["bar","baz"]"#),
+            ("/foo/0", "\"bar\""),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
         ] {
             let pointer: Pointer = pointer.parse().expect("valid");
-            assert_eq!(pointer.resolve(document.root()).map(|n| n.lexeme()), Some(lexeme), "{pointer}");
+            assert_eq!(
+                pointer.resolve(document.root()).map(|n| n.lexeme()),
+                Some(lexeme),
+                "{pointer}"
+            );
         }
         for absent in ["/foo/2", "/foo/-", "/foo/00", "/foo/0/x", "/x", "/foo/4294967296"] {
             let pointer: Pointer = absent.parse().expect("valid");
@@ -216,7 +232,11 @@ mod tests {
     #[test]
     fn overlap() {
         let p = |text: &str| text.parse::<Pointer>().expect("valid");
-        assert!(p("/a").overlaps(&p("/a/b")) && p("/a/b").overlaps(&p("/a")) && p("").overlaps(&p("/x")));
+        assert!(
+            p("/a").overlaps(&p("/a/b"))
+                && p("/a/b").overlaps(&p("/a"))
+                && p("").overlaps(&p("/x"))
+        );
         assert!(!p("/a").overlaps(&p("/ab")) && !p("/a/b").overlaps(&p("/a/c")));
     }
 }

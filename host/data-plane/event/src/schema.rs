@@ -63,19 +63,23 @@ impl Schema {
     /// Where the text is no JSON Schema of a known draft, refers outside of itself, or breaks a
     /// limit.
     pub fn compile(text: &[u8], limits: &SchemaLimits) -> Result<Self, SchemaError> {
-        let fail = |pointer: &str, message: String| SchemaError { pointer: pointer.into(), message };
+        let fail =
+            |pointer: &str, message: String| SchemaError { pointer: pointer.into(), message };
         if text.len() > limits.bytes {
-            let message = format!("the schema has {} bytes; at most {} are taken", text.len(), limits.bytes);
+            let message =
+                format!("the schema has {} bytes; at most {} are taken", text.len(), limits.bytes);
             return Err(fail("", message));
         }
-        let value: serde_json::Value =
-            serde_json::from_slice(text).map_err(|error| fail("", format!("the schema is not JSON: {error}")))?;
+        let value: serde_json::Value = serde_json::from_slice(text)
+            .map_err(|error| fail("", format!("the schema is not JSON: {error}")))?;
         if !value.is_object() && !value.is_boolean() {
             return Err(fail("", "a schema is a JSON object, or true or false".into()));
         }
         let draft = draft(&value)?;
         check_references(&value, &mut String::new(), &mut limits.references.clone())?;
-        let pattern = PatternOptions::regex().size_limit(limits.regex_bytes).dfa_size_limit(limits.regex_bytes);
+        let pattern = PatternOptions::regex()
+            .size_limit(limits.regex_bytes)
+            .dfa_size_limit(limits.regex_bytes);
         let validator = jsonschema::options_for::<TapeJson>()
             .with_draft(draft)
             .with_pattern_options(pattern)
@@ -146,9 +150,9 @@ fn draft(schema: &serde_json::Value) -> Result<jsonschema::Draft, SchemaError> {
     let Some(name) = schema.get("$schema") else { return Ok(jsonschema::Draft::Draft202012) };
     match name.as_str().map(|name| name.trim_end_matches('#')) {
         Some("https://json-schema.org/draft/2020-12/schema") => Ok(jsonschema::Draft::Draft202012),
-        Some("http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema") => {
-            Ok(jsonschema::Draft::Draft7)
-        }
+        Some(
+            "http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema",
+        ) => Ok(jsonschema::Draft::Draft7),
         _ => Err(SchemaError {
             pointer: "/$schema".into(),
             message: "only https://json-schema.org/draft/2020-12/schema and \
@@ -160,7 +164,11 @@ fn draft(schema: &serde_json::Value) -> Result<jsonschema::Draft, SchemaError> {
 
 /// References must stay within the schema, and be few: following them is what makes a small schema
 /// dear.
-fn check_references(value: &serde_json::Value, at: &mut String, left: &mut usize) -> Result<(), SchemaError> {
+fn check_references(
+    value: &serde_json::Value,
+    at: &mut String,
+    left: &mut usize,
+) -> Result<(), SchemaError> {
     let length = at.len();
     match value {
         serde_json::Value::Object(members) => {
@@ -185,7 +193,11 @@ fn check_references(value: &serde_json::Value, at: &mut String, left: &mut usize
     Ok(())
 }
 
-fn check_reference(target: &serde_json::Value, at: &str, left: &mut usize) -> Result<(), SchemaError> {
+fn check_reference(
+    target: &serde_json::Value,
+    at: &str,
+    left: &mut usize,
+) -> Result<(), SchemaError> {
     let fail = |message: &str| SchemaError { pointer: at.to_owned(), message: message.into() };
     if !target.as_str().is_some_and(|target| target.starts_with('#')) {
         return Err(fail("a reference must stay within the schema: it begins with `#`"));

@@ -38,7 +38,8 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
 mod tests {
     #[test]
     fn reads_back_as_it_was() {
-        let text: String = (0..=0x100).filter_map(char::from_u32).chain("𝄞\u{2028}".chars()).collect();
+        let text: String =
+            (0..=0x100).filter_map(char::from_u32).chain("𝄞\u{2028}".chars()).collect();
         let mut out = Vec::new();
         super::push_string(&mut out, &text);
         assert_eq!(serde_json::from_slice::<String>(&out).expect("valid"), text);

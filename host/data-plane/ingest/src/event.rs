@@ -60,12 +60,22 @@ pub(crate) struct Keyed {
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// In the log. The findings are JSON, empty for none.
-    Stored { settled: Settled, findings: Vec<u8> },
+    Stored {
+        settled: Settled,
+        findings: Vec<u8>,
+    },
     /// The same key and payload came before.
-    Duplicate { first_id: EventId, first: Settled },
-    Rejected { findings: Vec<Finding> },
+    Duplicate {
+        first_id: EventId,
+        first: Settled,
+    },
+    Rejected {
+        findings: Vec<Finding>,
+    },
     Conflict,
-    Retry { after_ms: u64 },
+    Retry {
+        after_ms: u64,
+    },
     /// The same key and payload came before in this request, at this place.
     CopyOf(usize),
 }

@@ -3,9 +3,9 @@
 //! `pipeline` is the life of a request as one function; `stage` has its stages, one module each;
 //! `http` is the listener around it; `snapshot` and `revision` are the immutable state it reads.
 
+mod event;
 pub mod gateway;
 pub mod options;
-mod event;
 pub mod pipeline;
 pub mod stage;
 

@@ -21,7 +21,12 @@ use crate::stage::{admit, authenticate, claim, decode, deliver, evaluate, identi
 /// # Errors
 /// A problem that concerns the request as a whole; no event of it has been stored then, or it is
 /// not known whether they have been.
-pub async fn run(gateway: &Gateway, headers: &HeaderMap, form: Form, body: Bytes) -> Result<Answer, Problem> {
+pub async fn run(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    form: Form,
+    body: Bytes,
+) -> Result<Answer, Problem> {
     let snapshot = gateway.snapshot.load_full();
     let producer = authenticate::authenticate(&snapshot, headers)?;
     let admitted = admit::admit(producer, &Arc::clone(&gateway.in_flight))?;

@@ -78,7 +78,10 @@ impl Revision {
         let mut routes: HashMap<_, _, ahash::RandomState> = HashMap::default();
         for (name, route) in &document.event_types {
             let at = step("/event_types", name.as_str());
-            routes.insert(name.clone(), Arc::new(problems.route(&at, name, route, artifacts, schemas)));
+            routes.insert(
+                name.clone(),
+                Arc::new(problems.route(&at, name, route, artifacts, schemas)),
+            );
         }
         let mut tables = Tables::new();
         for (name, version) in &document.tables {
@@ -122,21 +125,27 @@ async fn admit(
 ) -> Result<tidegate_plugin_host::PlanRule, Vec<ProblemPart>> {
     let at = |pointer: &str, detail: String| vec![ProblemPart { pointer: pointer.into(), detail }];
     let bytes = artifacts.component(&rule.component).map_err(|why| at("/component", why))?;
-    let compiled = host.compile(bytes).await.map_err(|error| at("/component", error.to_string()))?;
+    let compiled =
+        host.compile(bytes).await.map_err(|error| at("/component", error.to_string()))?;
     let (name, types) = (rule.name.clone(), rule.event_types.clone());
-    host.admit(tenant, name, &compiled.component, &rule.config, rule.on_fault, types, tables).await.map_err(|error| {
-        match error {
-            AdmitError::Exhausted => at("/component", error.to_string()),
-            // What the component says is about its configuration, what the host says names its place.
-            AdmitError::Problems(problems) => problems
-                .into_iter()
-                .map(|ProblemPart { pointer, detail }| {
-                    let own = pointer.starts_with("/manifest") || pointer == "/tables";
-                    ProblemPart { pointer: if own { pointer } else { format!("/config{pointer}") }, detail }
-                })
-                .collect(),
-        }
-    })
+    host.admit(tenant, name, &compiled.component, &rule.config, rule.on_fault, types, tables)
+        .await
+        .map_err(|error| {
+            match error {
+                AdmitError::Exhausted => at("/component", error.to_string()),
+                // What the component says is about its configuration, what the host says names its place.
+                AdmitError::Problems(problems) => problems
+                    .into_iter()
+                    .map(|ProblemPart { pointer, detail }| {
+                        let own = pointer.starts_with("/manifest") || pointer == "/tables";
+                        ProblemPart {
+                            pointer: if own { pointer } else { format!("/config{pointer}") },
+                            detail,
+                        }
+                    })
+                    .collect(),
+            }
+        })
 }
 
 fn step(pointer: &str, name: &str) -> String {
@@ -154,9 +163,10 @@ impl Problems {
     }
 
     fn under(&mut self, prefix: &str, problems: Vec<ProblemPart>) {
-        self.0.extend(
-            problems.into_iter().map(|ProblemPart { pointer, detail }| ProblemPart { pointer: format!("{prefix}{pointer}"), detail }),
-        );
+        self.0.extend(problems.into_iter().map(|ProblemPart { pointer, detail }| ProblemPart {
+            pointer: format!("{prefix}{pointer}"),
+            detail,
+        }));
     }
 
     fn pointer(&mut self, at: &str, text: Option<&str>) -> Option<Pointer> {
@@ -173,9 +183,10 @@ impl Problems {
         limits: &SchemaLimits,
     ) -> Route {
         let schema = route.schema.and_then(|digest| {
-            let compiled = artifacts
-                .schema(&digest)
-                .and_then(|text| Schema::compile(&text, limits).map_err(|error| format!("{}: {error}", error.pointer)));
+            let compiled = artifacts.schema(&digest).and_then(|text| {
+                Schema::compile(&text, limits)
+                    .map_err(|error| format!("{}: {error}", error.pointer))
+            });
             compiled.map_err(|why| self.add(&format!("{at}/schema"), why)).ok()
         });
         Route {
@@ -188,13 +199,22 @@ impl Problems {
         }
     }
 
-    fn rule_names(&mut self, at: &str, place: usize, rule: &revision::Rule, document: &RevisionDocument) {
+    fn rule_names(
+        &mut self,
+        at: &str,
+        place: usize,
+        rule: &revision::Rule,
+        document: &RevisionDocument,
+    ) {
         if document.rules.iter().take(place).any(|other| other.name == rule.name) {
             self.add(&format!("{at}/name"), format!("there is another rule `{}`", rule.name));
         }
         for (place, name) in rule.event_types.iter().flatten().enumerate() {
             if !document.event_types.contains_key(name) {
-                self.add(&format!("{at}/event_types/{place}"), format!("`{name}` is not among the event types"));
+                self.add(
+                    &format!("{at}/event_types/{place}"),
+                    format!("`{name}` is not among the event types"),
+                );
             }
         }
         if matches!(rule.name.as_str(), "host" | "schema") {

@@ -43,7 +43,14 @@ impl CompileOptions {
     #[must_use]
     pub fn new(command: Vec<String>, cache: PathBuf) -> Self {
         let wall = Duration::from_secs(120);
-        Self { command, cache, component_bytes: 4 << 20, memory_bytes: 2 << 30, cpu_seconds: 60, wall }
+        Self {
+            command,
+            cache,
+            component_bytes: 4 << 20,
+            memory_bytes: 2 << 30,
+            cpu_seconds: 60,
+            wall,
+        }
     }
 }
 
@@ -97,7 +104,10 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    pub(crate) fn new(options: CompileOptions, engine: &wasmtime::Engine) -> Result<Self, CacheError> {
+    pub(crate) fn new(
+        options: CompileOptions,
+        engine: &wasmtime::Engine,
+    ) -> Result<Self, CacheError> {
         let compatibility = crate::engine::compatibility(engine);
         let cache = Cache::open(&options.cache)?;
         Ok(Self { options, cache, turn: tokio::sync::Semaphore::new(1), compatibility })
@@ -116,7 +126,8 @@ impl Compiler {
         }
         // The semaphore is never closed. It is held until the code is stored: two writers of one
         // file would spoil it.
-        let _turn = self.turn.acquire().await.map_err(|_| ChildError::Unavailable("closed".into()))?;
+        let _turn =
+            self.turn.acquire().await.map_err(|_| ChildError::Unavailable("closed".into()))?;
         if let Some(code) = self.cache.load(&name, engine)? {
             return Ok(compiled(digest, code, scanned, Duration::ZERO));
         }
@@ -136,5 +147,11 @@ fn compiled(
 ) -> Compiled {
     let code_bytes = code.image_range();
     let code_bytes = (code_bytes.end as usize).saturating_sub(code_bytes.start as usize);
-    Compiled { component: Component { digest, code }, imports: scanned.imports, exports: scanned.exports, compile_time, code_bytes }
+    Compiled {
+        component: Component { digest, code },
+        imports: scanned.imports,
+        exports: scanned.exports,
+        compile_time,
+        code_bytes,
+    }
 }

@@ -9,8 +9,9 @@ mod outcome;
 mod plan;
 pub(crate) mod pool;
 pub(crate) mod registry;
-pub(crate) mod rule;
 mod rows;
+pub(crate) mod rule;
+pub(crate) mod source;
 
 pub use plan::{EvaluateError, Judgement, Plan, PlanError, PlanRule, Tables};
 pub use rows::{Batch, Row};

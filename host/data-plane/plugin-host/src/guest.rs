@@ -6,5 +6,6 @@ mod imports;
 pub(crate) mod log;
 pub(crate) mod manifest;
 pub(crate) mod meter;
+mod pattern;
 pub(crate) mod state;
 pub(crate) mod wasi;

@@ -8,14 +8,16 @@ use bytes::Bytes;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::OnFault;
 use tidegate_types::{Digest, EventType, RuleName, TableName, TenantId};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::compile::{CacheError, CompileError, CompileOptions, Compiled, Compiler, Component};
-use crate::evaluate::instance::{ConfigureError, Fault, Instance};
+use crate::evaluate::instance::{ConfigureError, Fault};
 use crate::evaluate::pool::Pool;
 use crate::evaluate::registry::{Registry, RuleKey};
 use crate::evaluate::rule::Rule;
+use crate::evaluate::source::Source;
 use crate::evaluate::{PlanRule, Tables};
 use crate::guest::bindings::{Rule as Bindings, RulePre};
 use crate::guest::manifest::Manifest;
@@ -63,7 +65,9 @@ pub struct PluginHost {
     limits: SharedLimits,
     workers: usize,
     rules: Arc<Registry>,
-    turns: Mutex<HashMap<TenantId, Arc<tokio::sync::Semaphore>>>,
+    /// Turns for calls that are longer than a slice: half of the workers are left to short ones.
+    long_calls: Arc<Semaphore>,
+    turns: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -83,12 +87,14 @@ impl PluginHost {
         let engine = crate::engine::running(&limits).map_err(fail)?;
         let mut linker = Linker::new(&engine);
         crate::guest::wasi::link(&mut linker).map_err(fail)?;
-        Bindings::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(fail)?;
+        Bindings::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+            .map_err(fail)?;
         let compiler = Compiler::new(compile, &engine)?;
         tick(&engine, limits.epoch_tick).map_err(HostError::Thread)?;
         let limits = Arc::new(arc_swap::ArcSwap::from_pointee(limits));
+        let long_calls = Arc::new(Semaphore::new(workers.div_ceil(2).max(1)));
         let (rules, turns) = (Arc::default(), Mutex::default());
-        Ok(Self { engine, linker, compiler, limits, workers, rules, turns })
+        Ok(Self { engine, linker, compiler, limits, workers, long_calls, rules, turns })
     }
 
     /// Changes the limits from the next call on.
@@ -112,6 +118,7 @@ impl PluginHost {
     ///
     /// # Errors
     /// Every problem that the component or the host finds.
+    #[allow(clippy::too_many_arguments, reason = "a rule in its place has just these parts")]
     pub async fn admit(
         &self,
         tenant: &TenantId,
@@ -139,14 +146,23 @@ impl PluginHost {
         component: &Component,
         config: String,
     ) -> Result<Arc<Rule>, AdmitError> {
-        let broken = |detail: String| AdmitError::Problems(vec![ProblemPart { pointer: String::new(), detail }]);
-        let pre = self.linker.instantiate_pre(&component.code).map_err(|error| broken(format!("{error:#}")))?;
+        let broken = |detail: String| {
+            AdmitError::Problems(vec![ProblemPart { pointer: String::new(), detail }])
+        };
+        let pre = self
+            .linker
+            .instantiate_pre(&component.code)
+            .map_err(|error| broken(format!("{error:#}")))?;
+        let pre = RulePre::new(pre).map_err(|error| broken(format!("{error:#}")))?;
+        let source = Source {
+            engine: self.engine.clone(),
+            pre,
+            config,
+            long_calls: Arc::clone(&self.long_calls),
+            rules: Arc::clone(&self.rules),
+        };
         let limits = self.limits.load();
-        let start = || Instance::start(&self.engine, &pre, &config, &limits, limits.retire_after_calls);
-        let mut started = start().await;
-        if matches!(started, Err(ConfigureError::Fault(Fault::Exhausted))) && self.rules.make_room() {
-            started = start().await;
-        }
+        let started = source.start(&limits, limits.retire_after_calls).await;
         let (mut instance, given) = started.map_err(|error| match error {
             ConfigureError::Problems(problems) => AdmitError::Problems(problems),
             ConfigureError::Fault(Fault::Exhausted) => AdmitError::Exhausted,
@@ -158,13 +174,10 @@ impl PluginHost {
         instance.admit(Arc::clone(&manifest));
         let rule = Arc::new(Rule {
             component: component.digest,
-            config,
+            source,
             manifest,
-            engine: self.engine.clone(),
-            pre,
             pool: Pool::new(self.workers),
             limits: Arc::clone(&self.limits),
-            rules: Arc::clone(&self.rules),
             turns: self.turns_of(tenant, limits.max_calls_per_tenant),
         });
         rule.pool.put(instance);
@@ -172,8 +185,8 @@ impl PluginHost {
         Ok(rule)
     }
 
-    fn turns_of(&self, tenant: &TenantId, calls: usize) -> Arc<tokio::sync::Semaphore> {
-        let fresh = || Arc::new(tokio::sync::Semaphore::new(calls.max(1)));
+    fn turns_of(&self, tenant: &TenantId, calls: usize) -> Arc<Semaphore> {
+        let fresh = || Arc::new(Semaphore::new(calls.max(1)));
         match self.turns.lock() {
             Ok(mut turns) => Arc::clone(turns.entry(tenant.clone()).or_insert_with(fresh)),
             Err(_) => fresh(),
@@ -182,19 +195,26 @@ impl PluginHost {
 }
 
 /// The tables of a manifest, in its order.
-fn resolve_tables(manifest: &Manifest, tables: &Tables) -> Result<Arc<[Arc<crate::table::Table>]>, AdmitError> {
+fn resolve_tables(
+    manifest: &Manifest,
+    tables: &Tables,
+) -> Result<Arc<[Arc<crate::table::Table>]>, AdmitError> {
     let mut problems = Vec::new();
     let mut out = Vec::with_capacity(manifest.tables.len());
     for wanted in &manifest.tables {
         let name = TableName::new(&wanted.name).ok();
         let Some(table) = name.and_then(|name| tables.get(&name)) else {
-            let detail = format!("the rule needs the table `{}`, which the revision does not have", wanted.name);
+            let detail = format!(
+                "the rule needs the table `{}`, which the revision does not have",
+                wanted.name
+            );
             problems.push(ProblemPart { pointer: "/tables".into(), detail });
             continue;
         };
         for (column, _) in &wanted.columns {
             if table.column(column).is_none() {
-                let detail = format!("the rule needs the column `{column}` of table `{}`", wanted.name);
+                let detail =
+                    format!("the rule needs the column `{column}` of table `{}`", wanted.name);
                 problems.push(ProblemPart { pointer: "/tables".into(), detail });
             }
         }

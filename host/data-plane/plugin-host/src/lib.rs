@@ -18,7 +18,7 @@ mod guest;
 pub mod evaluate;
 pub mod host;
 
-pub use compile::{Compiled, CompileError, Component};
+pub use compile::{CompileError, Compiled, Component};
 pub use evaluate::{Batch, EvaluateError, Judgement, Plan, PlanRule, Row, Tables};
 pub use guest::manifest::{Field, Manifest, Role};
 pub use host::{HostError, HostOptions, PluginHost};

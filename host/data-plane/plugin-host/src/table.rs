@@ -32,7 +32,12 @@ impl Table {
     /// # Errors
     /// Where a row has another number of cells than there are columns, or repeats a key, or there
     /// is no column `key`.
-    pub fn new<R>(generation: u64, columns: Vec<String>, key: &str, rows: R) -> Result<Self, TableError>
+    pub fn new<R>(
+        generation: u64,
+        columns: Vec<String>,
+        key: &str,
+        rows: R,
+    ) -> Result<Self, TableError>
     where
         R: IntoIterator<Item = Vec<String>>,
     {

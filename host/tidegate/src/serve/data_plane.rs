@@ -37,11 +37,16 @@ impl Node {
         wal: &Wal,
         schemas: SchemaLimits,
     ) -> Self {
-        let (catalog, gateway, storage) = (Arc::clone(catalog), Arc::clone(gateway), Arc::clone(storage));
+        let (catalog, gateway, storage) =
+            (Arc::clone(catalog), Arc::clone(gateway), Arc::clone(storage));
         Self { catalog, plugins, gateway, storage, wal: wal.clone(), schemas }
     }
 
-    async fn build(&self, tenant: &TenantId, document: &RevisionDocument) -> Result<Revision, Vec<ProblemPart>> {
+    async fn build(
+        &self,
+        tenant: &TenantId,
+        document: &RevisionDocument,
+    ) -> Result<Revision, Vec<ProblemPart>> {
         let artifacts = FromCatalog(&self.catalog);
         Revision::build(tenant, document, &self.plugins, &artifacts, &self.schemas).await
     }
@@ -50,29 +55,40 @@ impl Node {
         let mut revisions = HashMap::new();
         let before = self.gateway.snapshot();
         for active in self.catalog.active_revisions()? {
-            let unchanged = before.revision(&active.tenant).filter(|known| known.digest == active.revision.digest);
+            let unchanged = before
+                .revision(&active.tenant)
+                .filter(|known| known.digest == active.revision.digest);
             let revision = match unchanged {
                 Some(known) => Arc::clone(known),
                 None => {
                     let built = self.build(&active.tenant, &active.revision.document).await;
                     let built = built.map_err(|problems| anyhow::anyhow!("{}", told(&problems)));
-                    Arc::new(built.with_context(|| format!("the revision of tenant {}", active.tenant))?)
+                    Arc::new(
+                        built
+                            .with_context(|| format!("the revision of tenant {}", active.tenant))?,
+                    )
                 }
             };
             revisions.insert(active.tenant, revision);
         }
         let keys = self.catalog.all_keys()?.into_iter().map(|record| {
             let state = if record.is_active { KeyState::Active } else { KeyState::Revoked };
-            let scopes = Scopes::from_names(record.scopes.iter().map(|scope: &Scope| scope.as_str()));
-            (record.hash, ApiKey { tenant: record.tenant, state, scopes, expires_at: record.expires_at })
+            let scopes =
+                Scopes::from_names(record.scopes.iter().map(|scope: &Scope| scope.as_str()));
+            (
+                record.hash,
+                ApiKey { tenant: record.tenant, state, scopes, expires_at: record.expires_at },
+            )
         });
-        let tenants = revisions.into_iter().map(|(id, revision)| Tenant { id, revision: Some(revision) });
+        let tenants =
+            revisions.into_iter().map(|(id, revision)| Tenant { id, revision: Some(revision) });
         Ok(Snapshot::new(keys, tenants))
     }
 }
 
 fn told(problems: &[ProblemPart]) -> String {
-    let parts: Vec<_> = problems.iter().map(|part| format!("{}: {}", part.pointer, part.detail)).collect();
+    let parts: Vec<_> =
+        problems.iter().map(|part| format!("{}: {}", part.pointer, part.detail)).collect();
     parts.join("; ")
 }
 
@@ -98,7 +114,11 @@ impl DataPlane for Node {
             .map_err(|error| vec![ProblemPart { pointer: error.pointer, detail: error.message }])
     }
 
-    fn check_revision(&self, tenant: &TenantId, document: &RevisionDocument) -> BoxFuture<'_, Result<(), Vec<ProblemPart>>> {
+    fn check_revision(
+        &self,
+        tenant: &TenantId,
+        document: &RevisionDocument,
+    ) -> BoxFuture<'_, Result<(), Vec<ProblemPart>>> {
         let (tenant, document) = (tenant.clone(), document.clone());
         Box::pin(async move { self.build(&tenant, &document).await.map(drop) })
     }

@@ -24,8 +24,11 @@ impl CatalogLayouts {
     /// An event whose revision cannot be read is stored without typed columns rather than not at
     /// all: its original is complete.
     fn read(&self, tenant: &str, event_type: &str, revision: &Digest) -> anyhow::Result<Layout> {
-        let stored = self.catalog.revision(&TenantId::new(tenant)?, &Selector::Digest(*revision))?;
-        let Some(schema) = stored.document.event_types.get(event_type).and_then(|route| route.schema) else {
+        let stored =
+            self.catalog.revision(&TenantId::new(tenant)?, &Selector::Digest(*revision))?;
+        let Some(schema) =
+            stored.document.event_types.get(event_type).and_then(|route| route.schema)
+        else {
             return Ok(Layout::default());
         };
         let text = self.catalog.content(&schema)?;

@@ -46,7 +46,8 @@ fn endpoint(endpoint: Endpoint) -> tidegate_ingest::Endpoint {
 pub(super) fn plugins(config: &Config) -> anyhow::Result<HostOptions> {
     let (from, compile) = (&config.plugins, &config.compile);
     let program = std::env::current_exe().context("the path of this program cannot be found")?;
-    let program = program.to_str().context("the path of this program is not valid UTF-8")?.to_owned();
+    let program =
+        program.to_str().context("the path of this program is not valid UTF-8")?.to_owned();
     Ok(HostOptions {
         compile: CompileOptions {
             command: vec![program, "compile".to_owned()],
@@ -108,7 +109,11 @@ pub(super) fn storage(config: &Config) -> StorageOptions {
 
 pub(super) fn schemas(config: &Config) -> SchemaLimits {
     let from = &config.schemas;
-    SchemaLimits { bytes: from.max_bytes, references: from.max_references, regex_bytes: from.regex_bytes }
+    SchemaLimits {
+        bytes: from.max_bytes,
+        references: from.max_references,
+        regex_bytes: from.regex_bytes,
+    }
 }
 
 pub(super) fn catalog(config: &Config) -> tidegate_catalog::Limits {

@@ -21,7 +21,8 @@ pub(super) struct Recovered {
 
 pub(super) fn open(config: &Config, layouts: Arc<dyn Layouts>) -> anyhow::Result<Recovered> {
     let started = Instant::now();
-    let (storage, needed_from) = Storage::open(options::storage(config), layouts).context("the storage folder cannot be opened")?;
+    let (storage, needed_from) = Storage::open(options::storage(config), layouts)
+        .context("the storage folder cannot be opened")?;
     let dedup = Dedup::new(options::dedup(config), started);
     let now = Moment::now();
     let mut full = 0u64;
@@ -30,7 +31,13 @@ pub(super) fn open(config: &Config, layouts: Arc<dyn Layouts>) -> anyhow::Result
             Stored::Accepted => Settled::Accepted,
             Stored::Quarantined => Settled::Quarantined,
         };
-        let restored = dedup.restore(DedupKey(mark.key), Fingerprint(mark.fingerprint), event_id, settled, now.wall);
+        let restored = dedup.restore(
+            DedupKey(mark.key),
+            Fingerprint(mark.fingerprint),
+            event_id,
+            settled,
+            now.wall,
+        );
         match restored {
             Restored::Kept | Restored::Expired => {}
             Restored::Full => full += 1,

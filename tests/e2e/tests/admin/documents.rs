@@ -17,7 +17,9 @@ fn normalize(name: &str, field: &str) -> Value {
 /// The places that a problem names, sorted.
 fn places(problem: &Value) -> Vec<String> {
     let mut places: Vec<_> = match problem["errors"].as_array() {
-        Some(errors) => errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect(),
+        Some(errors) => {
+            errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+        }
         None => problem["pointer"].as_str().map(str::to_owned).into_iter().collect(),
     };
     places.sort();
@@ -38,33 +40,71 @@ fn revisions_that_cannot_be_used() {
         (json!({ "event_types": {} }), vec!["/event_types"]),
         (json!({ "event_types": types, "default_type": "z" }), vec!["/default_type"]),
         (json!({ "event_types": types, "type_pointer": "no-slash" }), vec!["/type_pointer"]),
-        (json!({ "event_types": { "a": { "key": "/~2" }, "b/c": { "time": "x", "schema": "none" } } }),
-            vec!["/event_types/a/key", "/event_types/b~1c/schema", "/event_types/b~1c/time"]),
+        (
+            json!({ "event_types": { "a": { "key": "/~2" }, "b/c": { "time": "x", "schema": "none" } } }),
+            vec!["/event_types/a/key", "/event_types/b~1c/schema", "/event_types/b~1c/time"],
+        ),
         (json!({ "event_types": { "a": { "keyy": "/k" } } }), vec!["/event_types/a/keyy"]),
         (json!({ "event_types": types, "rule": [] }), vec!["/rule"]),
-        (json!({ "event_types": types, "rules": [{ "name": "r", "component": "unknown" }] }), vec!["/rules/0/component"]),
-        (json!({ "event_types": types, "rules": [{ "name": "r", "component": "required@9.9.9", "config": fields }] }), vec!["/rules/0/component"]),
-        (json!({ "event_types": types, "rules": [{ "name": "r", "component": format!("sha256:{}", "0".repeat(64)) }] }), vec!["/rules/0/component"]),
-        (json!({ "event_types": types, "rules": [required("schema", fields.clone())] }), vec!["/rules/0/name"]),
-        (json!({ "event_types": types, "rules": [required("r", fields.clone()), required("r", fields.clone())] }), vec!["/rules/1/name"]),
-        (json!({ "event_types": types, "rules": [required("r", json!([]))] }), vec!["/rules/0/config"]),
-        (json!({ "event_types": types, "rules": [required("r", json!({ "fields": [{ "pointer": "x" }, { "pointer": "/y", "type": "strange" }] }))] }),
-            vec!["/rules/0/config/fields/0/pointer", "/rules/0/config/fields/1/type"]),
-        (json!({ "event_types": types, "rules": [{ "name": "r", "component": "required", "config": fields, "event_types": ["a", "nope"] }] }),
-            vec!["/rules/0/event_types/1"]),
-        (json!({ "event_types": types, "rules": [{ "name": "r", "component": "required", "config": fields, "on_fault": "shrug" }] }),
-            vec!["/rules/0/on_fault"]),
+        (
+            json!({ "event_types": types, "rules": [{ "name": "r", "component": "unknown" }] }),
+            vec!["/rules/0/component"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [{ "name": "r", "component": "required@9.9.9", "config": fields }] }),
+            vec!["/rules/0/component"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [{ "name": "r", "component": format!("sha256:{}", "0".repeat(64)) }] }),
+            vec!["/rules/0/component"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [required("schema", fields.clone())] }),
+            vec!["/rules/0/name"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [required("r", fields.clone()), required("r", fields.clone())] }),
+            vec!["/rules/1/name"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [required("r", json!([]))] }),
+            vec!["/rules/0/config"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [required("r", json!({ "fields": [{ "pointer": "x" }, { "pointer": "/y", "type": "strange" }] }))] }),
+            vec!["/rules/0/config/fields/0/pointer", "/rules/0/config/fields/1/type"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [{ "name": "r", "component": "required", "config": fields, "event_types": ["a", "nope"] }] }),
+            vec!["/rules/0/event_types/1"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [{ "name": "r", "component": "required", "config": fields, "on_fault": "shrug" }] }),
+            vec!["/rules/0/on_fault"],
+        ),
         (json!({ "event_types": types, "tables": { "planes": "latest" } }), vec!["/tables/planes"]),
-        (json!({ "event_types": types, "rules": [normalize("one", "/a/b"), normalize("two", "/a")] }), vec!["/rules"]),
-        (json!({ "event_types": types, "rules": [normalize("one", "/a"), normalize("two", "/a")] }), vec!["/rules"]),
-        (json!({ "event_types": types, "default_type": "z", "tables": { "t": 3 }, "rules": [{ "name": "r", "component": "unknown" }] }),
-            vec!["/default_type", "/rules/0/component", "/tables/t"]),
+        (
+            json!({ "event_types": types, "rules": [normalize("one", "/a/b"), normalize("two", "/a")] }),
+            vec!["/rules"],
+        ),
+        (
+            json!({ "event_types": types, "rules": [normalize("one", "/a"), normalize("two", "/a")] }),
+            vec!["/rules"],
+        ),
+        (
+            json!({ "event_types": types, "default_type": "z", "tables": { "t": 3 }, "rules": [{ "name": "r", "component": "unknown" }] }),
+            vec!["/default_type", "/rules/0/component", "/tables/t"],
+        ),
     ] {
         let refused = problem(&tenant.revision(&gateway, &document), 400, "invalid-request");
         assert_eq!(places(&refused), expected, "{document}: {refused}");
     }
     let text = br#"{"event_types":{"a":{}},"event_types":{"b":{}}}"#;
-    problem(&gateway.admin("POST", "/v1/tenants/acme/revisions", JSON, text), 400, "malformed-json");
+    problem(
+        &gateway.admin("POST", "/v1/tenants/acme/revisions", JSON, text),
+        400,
+        "malformed-json",
+    );
     // A rule that uses a table which the revision does not have.
     let uses = json!({ "event_types": types, "rules": [{ "name": "r", "component": "expectations", "config": { "expectations": [
         { "name": "known", "field": "/x", "expect": { "in_table": "planes" } },
@@ -92,7 +132,8 @@ fn writes_that_do_not_overlap() {
 #[test]
 fn schemas_that_cannot_be_used() {
     let (gateway, _) = start();
-    let put = |text: &str| gateway.admin("PUT", "/v1/tenants/acme/schemas/s", JSON, text.as_bytes());
+    let put =
+        |text: &str| gateway.admin("PUT", "/v1/tenants/acme/schemas/s", JSON, text.as_bytes());
     for (text, kind) in [
         ("{", "malformed-json"),
         ("[]", "invalid-request"),
@@ -121,7 +162,14 @@ fn components_that_cannot_be_used() {
     let (gateway, tenant) = start();
     let module = b"\0asm\x01\0\0\0";
     let empty_component = b"\0asm\x0d\0\x01\0";
-    for bytes in [&b""[..], b"\0", b"no wasm at all", module, empty_component, b"\0asm\x0d\0\x01\0\xff\xff\xff"] {
+    for bytes in [
+        &b""[..],
+        b"\0",
+        b"no wasm at all",
+        module,
+        empty_component,
+        b"\0asm\x0d\0\x01\0\xff\xff\xff",
+    ] {
         let answer = tenant.upload(&gateway, "mine", bytes);
         problem(&answer, 400, "invalid-request");
     }
@@ -130,7 +178,8 @@ fn components_that_cannot_be_used() {
     problem(&gateway.admin("POST", path, JSON, module), 415, "unsupported-media-type");
     assert_eq!(gateway.admin("GET", path, JSON, b"").status, 404);
     let names = gateway.admin("GET", "/v1/tenants/acme/plugins", JSON, b"").json();
-    let names: Vec<_> = names["plugins"].as_array().unwrap().iter().map(|plugin| plugin["name"].clone()).collect();
+    let names: Vec<_> =
+        names["plugins"].as_array().unwrap().iter().map(|plugin| plugin["name"].clone()).collect();
     assert!(!names.contains(&json!("mine")) && names.contains(&json!("required")), "{names:?}");
     assert_quiet(&gateway);
 }

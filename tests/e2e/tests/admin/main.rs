@@ -63,9 +63,17 @@ fn activation_and_rollback() {
     tenant.activate_digest(&gateway, &second);
     assert_eq!(judged_by(&tenant, &gateway), "second");
     let status = ok(&gateway.admin("GET", "/v1/tenants/acme/status", JSON, b""));
-    assert_eq!((&status["active"]["digest"], &status["rollback_to"]["digest"]), (&json!(second), &json!(first)));
+    assert_eq!(
+        (&status["active"]["digest"], &status["rollback_to"]["digest"]),
+        (&json!(second), &json!(first))
+    );
     let history = ok(&gateway.admin("GET", "/v1/tenants/acme/activations", JSON, b""));
-    let digests: Vec<_> = history["activations"].as_array().unwrap().iter().map(|entry| entry["digest"].clone()).collect();
+    let digests: Vec<_> = history["activations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["digest"].clone())
+        .collect();
     assert_eq!(digests, [json!(second), json!(first), json!(second), json!(first)]);
     assert_quiet(&gateway);
 }
@@ -115,7 +123,8 @@ fn before_the_first_revision() {
 #[test]
 fn no_batch_mixes_revisions() {
     let (gateway, tenant) = start();
-    let digests = [tenant.activate(&gateway, &named("first")), tenant.activate(&gateway, &named("second"))];
+    let digests =
+        [tenant.activate(&gateway, &named("first")), tenant.activate(&gateway, &named("second"))];
     let stop = std::sync::atomic::AtomicBool::new(false);
     let (mut seen, mut sent) = (std::collections::BTreeMap::<String, usize>::new(), 0);
     std::thread::scope(|scope| {
@@ -131,7 +140,10 @@ fn no_batch_mixes_revisions() {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             while seen.len() < 2 || sent < 100 {
                 let answered = receipts(&tenant.post_batch_on(&mut connection, &events).unwrap());
-                let mut rules: Vec<_> = answered.iter().map(|receipt| receipt["findings"][0]["rule"].as_str().unwrap().to_owned()).collect();
+                let mut rules: Vec<_> = answered
+                    .iter()
+                    .map(|receipt| receipt["findings"][0]["rule"].as_str().unwrap().to_owned())
+                    .collect();
                 assert_eq!(rules.len(), 100);
                 rules.dedup();
                 assert_eq!(rules.len(), 1, "one batch, several revisions: {rules:?}");

@@ -12,7 +12,10 @@ use crate::{start, status};
 const CONNECTIONS: usize = 32;
 
 /// What each of the connections is answered when all send at the same moment.
-fn at_once(gateway: &Gateway, send: impl Fn(usize, &mut tidegate_testkit::Connection) -> Response + Sync) -> Vec<Response> {
+fn at_once(
+    gateway: &Gateway,
+    send: impl Fn(usize, &mut tidegate_testkit::Connection) -> Response + Sync,
+) -> Vec<Response> {
     let barrier = Barrier::new(CONNECTIONS);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..CONNECTIONS)
@@ -30,7 +33,9 @@ fn at_once(gateway: &Gateway, send: impl Fn(usize, &mut tidegate_testkit::Connec
 }
 
 fn post(tenant: &Tenant, connection: &mut tidegate_testkit::Connection, event: &Value) -> Response {
-    connection.request("POST", "/v1/events", &tenant.headers(), event.to_string().as_bytes()).unwrap()
+    connection
+        .request("POST", "/v1/events", &tenant.headers(), event.to_string().as_bytes())
+        .unwrap()
 }
 
 fn race(settings: &[(&str, &str)], in_flight: u16) {
@@ -43,12 +48,21 @@ fn race(settings: &[(&str, &str)], in_flight: u16) {
             let told = status(&answer);
             if told == (in_flight, "retry".to_owned()) {
                 assert!(answer.header("retry-after").is_some(), "{}", answer.text());
-                assert!(answer.json()["retry_after_ms"].as_u64().is_some_and(|millis| (1..=1000).contains(&millis)), "{}", answer.text());
+                assert!(
+                    answer.json()["retry_after_ms"]
+                        .as_u64()
+                        .is_some_and(|millis| (1..=1000).contains(&millis)),
+                    "{}",
+                    answer.text()
+                );
             }
             *counts.entry(told).or_default() += 1;
         }
         assert_eq!(counts.remove(&(202, "accepted".to_owned())), Some(1), "{counts:?}");
-        let others: usize = [(202, "duplicate"), (in_flight, "retry")].iter().filter_map(|(code, word)| counts.remove(&(*code, (*word).to_owned()))).sum();
+        let others: usize = [(202, "duplicate"), (in_flight, "retry")]
+            .iter()
+            .filter_map(|(code, word)| counts.remove(&(*code, (*word).to_owned())))
+            .sum();
         assert_eq!(others, CONNECTIONS - 1, "{counts:?}");
         assert_eq!(gateway.status()["wal"]["durable_lsn"], round + 1);
     }
@@ -73,10 +87,18 @@ fn different_payloads_from_many() {
     let (gateway, tenant) = start(&[]);
     for round in 0..30 {
         let key = format!("k-{round}");
-        let answers = at_once(&gateway, |n, connection| post(&tenant, connection, &json!({ "key": key, "from": n })));
+        let answers = at_once(&gateway, |n, connection| {
+            post(&tenant, connection, &json!({ "key": key, "from": n }))
+        });
         let told: Vec<_> = answers.iter().map(status).collect();
-        assert_eq!(told.iter().filter(|told| **told == (202, "accepted".to_owned())).count(), 1, "{told:?}");
-        let refused = |told: &&(u16, String)| **told == (422, "conflict".to_owned()) || **told == (409, "retry".to_owned());
+        assert_eq!(
+            told.iter().filter(|told| **told == (202, "accepted".to_owned())).count(),
+            1,
+            "{told:?}"
+        );
+        let refused = |told: &&(u16, String)| {
+            **told == (422, "conflict".to_owned()) || **told == (409, "retry".to_owned())
+        };
         assert_eq!(told.iter().filter(refused).count(), CONNECTIONS - 1, "{told:?}");
     }
     assert_quiet(&gateway);
@@ -106,6 +128,9 @@ fn overlapping_batches() {
     assert_eq!(gateway.status()["wal"]["durable_lsn"], 100);
     // Those who were told to come again find it settled.
     let events: Vec<_> = (0..100).map(|n| json!({ "key": n })).collect();
-    assert_eq!(tidegate_e2e::statuses(&tenant.post_batch(&gateway, &events)), vec!["duplicate"; 100]);
+    assert_eq!(
+        tidegate_e2e::statuses(&tenant.post_batch(&gateway, &events)),
+        vec!["duplicate"; 100]
+    );
     assert_quiet(&gateway);
 }

@@ -27,7 +27,8 @@ fn post_keyed(gateway: &Gateway, tenant: &Tenant, key: &str, event: &Value) -> R
 
 fn status(response: &Response) -> (u16, String) {
     let body = response.json();
-    let status = body["event_status"].as_str().or_else(|| body["status"].as_str()).unwrap_or_default();
+    let status =
+        body["event_status"].as_str().or_else(|| body["status"].as_str()).unwrap_or_default();
     (response.status, status.to_owned())
 }
 
@@ -40,20 +41,28 @@ fn expect(response: &Response, code: u16, word: &str) -> Value {
 #[test]
 fn payloads() {
     let (gateway, tenant) = start(&[]);
-    let post = |body: &str| gateway.request("POST", "/v1/events", &tenant.headers(), body.as_bytes());
-    let first = expect(&post(r#"{"key":"k","a":1.0,"b":{"x":"é","y":[1,2]},"c":"/"}"#), 202, "accepted");
+    let post =
+        |body: &str| gateway.request("POST", "/v1/events", &tenant.headers(), body.as_bytes());
+    let first =
+        expect(&post(r#"{"key":"k","a":1.0,"b":{"x":"é","y":[1,2]},"c":"/"}"#), 202, "accepted");
     for same in [
         r#"{"key":"k","a":1.0,"b":{"x":"é","y":[1,2]},"c":"/"}"#,
         "{ \"b\" : {\"y\":[1 ,2],\n\"x\":\"\\u00e9\"}, \"\\u0063\":\"\\/\", \"a\":1.0, \"key\":\"\\u006b\" }",
     ] {
         let answer = post(same);
         let replay = expect(&answer, 202, "duplicate");
-        assert_eq!((&replay["event_id"], &replay["received_at"]), (&first["event_id"], &first["received_at"]));
+        assert_eq!(
+            (&replay["event_id"], &replay["received_at"]),
+            (&first["event_id"], &first["received_at"])
+        );
         assert_eq!(answer.header("idempotency-replayed"), Some("true"));
     }
     for other in [
-        r#"{"key":"k","a":1,"b":{"x":"é","y":[1,2]},"c":"/"}"#, r#"{"key":"k","a":1.0,"b":{"x":"é","y":[2,1]},"c":"/"}"#,
-        r#"{"key":"k","a":1.0,"b":{"x":"e","y":[1,2]},"c":"/"}"#, r#"{"key":"k","a":1.0,"b":{"x":"é","y":[1,2]},"c":"/","d":null}"#, r#"{"key":"k"}"#,
+        r#"{"key":"k","a":1,"b":{"x":"é","y":[1,2]},"c":"/"}"#,
+        r#"{"key":"k","a":1.0,"b":{"x":"é","y":[2,1]},"c":"/"}"#,
+        r#"{"key":"k","a":1.0,"b":{"x":"e","y":[1,2]},"c":"/"}"#,
+        r#"{"key":"k","a":1.0,"b":{"x":"é","y":[1,2]},"c":"/","d":null}"#,
+        r#"{"key":"k"}"#,
     ] {
         problem(&post(other), 422, "key-conflict");
     }
@@ -93,8 +102,16 @@ fn header_keys() {
     expect(&post_keyed(&gateway, &tenant, "\"a\\\"b\\\\c\"", &event), 202, "accepted");
     expect(&tenant.post(&gateway, &json!({ "a": 1, "key": "a\"b\\c" })), 202, "duplicate");
     problem(&post_keyed(&gateway, &tenant, "abc", &json!({ "a": 2 })), 422, "key-conflict");
-    expect(&post_keyed(&gateway, &tenant, "own", &json!({ "a": 1, "key": "own" })), 202, "accepted");
-    let differs = problem(&post_keyed(&gateway, &tenant, "other", &json!({ "a": 1, "key": "own" })), 400, "invalid-idempotency-key");
+    expect(
+        &post_keyed(&gateway, &tenant, "own", &json!({ "a": 1, "key": "own" })),
+        202,
+        "accepted",
+    );
+    let differs = problem(
+        &post_keyed(&gateway, &tenant, "other", &json!({ "a": 1, "key": "own" })),
+        400,
+        "invalid-idempotency-key",
+    );
     assert_eq!(differs["pointer"], "/key");
     // The key that was refused is as free as before.
     expect(&post_keyed(&gateway, &tenant, "other", &event), 202, "accepted");
@@ -102,7 +119,11 @@ fn header_keys() {
     for key in ["", "\"\"", "\"abc", "\"a\"b\"", "\"a\\x\"", &long, "ключ"] {
         problem(&post_keyed(&gateway, &tenant, key, &event), 400, "invalid-idempotency-key");
     }
-    let twice = request::headers(&tenant, "application/json", &[("idempotency-key", "x"), ("idempotency-key", "x")]);
+    let twice = request::headers(
+        &tenant,
+        "application/json",
+        &[("idempotency-key", "x"), ("idempotency-key", "x")],
+    );
     problem(&gateway.request("POST", "/v1/events", &twice, b"{}"), 400, "invalid-idempotency-key");
     let headers = request::headers(&tenant, "application/json", &[("idempotency-key", "x")]);
     let on_batch = gateway.request("POST", "/v1/events/batch", &headers, b"{\"events\":[{}]}");
@@ -117,7 +138,8 @@ fn sources_have_keys_of_their_own() {
     tenant.activate(&gateway, &json!({
         "default_type": "event", "event_types": { "event": { "key": "/meta/id", "source": "/meta/from" } },
     }));
-    let event = |from: Value, value: u32| json!({ "meta": { "id": "1", "from": from }, "v": value });
+    let event =
+        |from: Value, value: u32| json!({ "meta": { "id": "1", "from": from }, "v": value });
     expect(&tenant.post(&gateway, &event(json!("a"), 1)), 202, "accepted");
     expect(&tenant.post(&gateway, &event(json!("b"), 2)), 202, "accepted");
     expect(&tenant.post(&gateway, &event(Value::Null, 3)), 202, "accepted");
@@ -136,8 +158,22 @@ fn within_one_request() {
     let mut changed = good.clone();
     changed["more"] = json!(1);
     let bad = json!({ "key": "bad" });
-    let answer = tenant.post_batch(&gateway, &[good.clone(), changed, good.clone(), bad.clone(), bad, json!({ "key": "bad", "more": 1 }), good]);
-    assert_eq!(statuses(&answer), ["accepted", "conflict", "duplicate", "rejected", "rejected", "conflict", "duplicate"]);
+    let answer = tenant.post_batch(
+        &gateway,
+        &[
+            good.clone(),
+            changed,
+            good.clone(),
+            bad.clone(),
+            bad,
+            json!({ "key": "bad", "more": 1 }),
+            good,
+        ],
+    );
+    assert_eq!(
+        statuses(&answer),
+        ["accepted", "conflict", "duplicate", "rejected", "rejected", "conflict", "duplicate"]
+    );
     let answered = receipts(&answer);
     assert_eq!(answered[2]["event_id"], answered[0]["event_id"]);
     assert_ne!(answered[4]["event_id"], answered[3]["event_id"]);
@@ -167,14 +203,21 @@ fn what_frees_a_key_and_what_settles_it() {
     problem(&tenant.post(&gateway, &revision::audit_event("q")), 422, "key-conflict");
     tenant.activate(&gateway, &revision::plain());
     let replay = expect(&tenant.post(&gateway, &soft), 202, "duplicate");
-    assert_eq!((&replay["first_status"], &replay["event_id"]), (&json!("quarantined"), &held["event_id"]));
+    assert_eq!(
+        (&replay["first_status"], &replay["event_id"]),
+        (&json!("quarantined"), &held["event_id"])
+    );
     assert_quiet(&gateway);
 }
 
 /// After its window a key is free again.
 #[test]
 fn the_window_ends() {
-    let (gateway, tenant) = start(&[("DEDUP__WINDOW", "2s"), ("DEDUP__LEASE", "1s"), ("INGRESS__REQUEST_TIMEOUT", "1s")]);
+    let (gateway, tenant) = start(&[
+        ("DEDUP__WINDOW", "2s"),
+        ("DEDUP__LEASE", "1s"),
+        ("INGRESS__REQUEST_TIMEOUT", "1s"),
+    ]);
     let event = json!({ "key": "k" });
     let first = expect(&tenant.post(&gateway, &event), 202, "accepted");
     let begun = Instant::now();

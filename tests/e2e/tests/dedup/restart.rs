@@ -23,7 +23,10 @@ fn fill(gateway: &Gateway, tenant: &Tenant) -> Before {
     events.push(json!({ "key": "rejected" }));
     let receipts = receipts(&tenant.post_batch(gateway, &events));
     assert_eq!(receipts[0]["status"], "quarantined");
-    assert_eq!((&receipts[1]["status"], &receipts[200]["status"]), (&json!("accepted"), &json!("rejected")));
+    assert_eq!(
+        (&receipts[1]["status"], &receipts[200]["status"]),
+        (&json!("accepted"), &json!("rejected"))
+    );
     Before { events, receipts }
 }
 
@@ -36,7 +39,10 @@ fn check(gateway: &Gateway, tenant: &Tenant, before: &Before) {
             continue;
         }
         assert_eq!(again["status"], "duplicate", "{again}");
-        assert_eq!((&again["event_id"], &again["first_status"]), (&first["event_id"], &first["status"]));
+        assert_eq!(
+            (&again["event_id"], &again["first_status"]),
+            (&first["event_id"], &first["status"])
+        );
         assert_eq!(again["received_at"], first["received_at"]);
     }
     let mut other = before.events[1].clone();
@@ -49,7 +55,12 @@ fn wait_for_sidecars(gateway: &Gateway) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let count = |ending: &str| {
         let files = std::fs::read_dir(gateway.folder().join("wal")).unwrap();
-        files.filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|found| found == ending))).count()
+        files
+            .filter(|file| {
+                file.as_ref()
+                    .is_ok_and(|file| file.path().extension().is_some_and(|found| found == ending))
+            })
+            .count()
     };
     while count("keys") == 0 {
         assert!(Instant::now() < deadline, "no segment is deleted, there are {}", count("wal"));
@@ -88,7 +99,9 @@ fn keys_outlive_a_kill() {
     // More than one segment, so that the first ones are deleted and their keys live in sidecars.
     tenant.activate(&gateway, &revision::plain());
     for round in 0..40 {
-        let events: Vec<_> = (0..100).map(|n| json!({ "key": format!("more-{round}-{n}"), "text": "x".repeat(100) })).collect();
+        let events: Vec<_> = (0..100)
+            .map(|n| json!({ "key": format!("more-{round}-{n}"), "text": "x".repeat(100) }))
+            .collect();
         assert_eq!(statuses(&tenant.post_batch(&gateway, &events)), vec!["accepted"; 100]);
     }
     gateway.wait_published();
@@ -98,6 +111,14 @@ fn keys_outlive_a_kill() {
     tenant.activate(&gateway, &revision::audit());
     check(&gateway, &tenant, &before);
     tenant.activate(&gateway, &revision::plain());
-    expect(&tenant.post(&gateway, &json!({ "key": "more-0-0", "text": "x".repeat(100) })), 202, "duplicate");
-    expect(&tenant.post(&gateway, &json!({ "key": "more-39-99", "text": "x".repeat(100) })), 202, "duplicate");
+    expect(
+        &tenant.post(&gateway, &json!({ "key": "more-0-0", "text": "x".repeat(100) })),
+        202,
+        "duplicate",
+    );
+    expect(
+        &tenant.post(&gateway, &json!({ "key": "more-39-99", "text": "x".repeat(100) })),
+        202,
+        "duplicate",
+    );
 }

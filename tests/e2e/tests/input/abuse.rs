@@ -49,7 +49,8 @@ fn a_very_wrong_event_does_not_hide_the_next() {
     let (gateway, tenant) = start(&[]);
     let body = format!("{{\"events\":[{},{{\"a\":1,\"a\":2}},{{\"a\":1}}]}}", members(1, 12_000));
     let answer = post(&gateway, &tenant, "/v1/events/batch", "application/json", body.as_bytes());
-    let statuses: Vec<_> = receipts(&answer).iter().map(|receipt| receipt["status"].clone()).collect();
+    let statuses: Vec<_> =
+        receipts(&answer).iter().map(|receipt| receipt["status"].clone()).collect();
     assert_eq!(statuses, ["rejected", "rejected", "accepted"]);
     assert_unharmed(&gateway, &tenant);
 }
@@ -58,8 +59,15 @@ fn a_very_wrong_event_does_not_hide_the_next() {
 #[test]
 fn findings_are_bounded() {
     let (gateway, tenant) = start(&[]);
-    tenant.schema(&gateway, "texts", &serde_json::json!({ "properties": { "list": { "items": { "type": "string" } } } }));
-    tenant.activate(&gateway, &serde_json::json!({ "default_type": "t", "event_types": { "t": { "schema": "texts" } } }));
+    tenant.schema(
+        &gateway,
+        "texts",
+        &serde_json::json!({ "properties": { "list": { "items": { "type": "string" } } } }),
+    );
+    tenant.activate(
+        &gateway,
+        &serde_json::json!({ "default_type": "t", "event_types": { "t": { "schema": "texts" } } }),
+    );
     let body = format!("{{\"list\":[{}]}}", vec!["1"; 100_000].join(","));
     let answer = post(&gateway, &tenant, "/v1/events", "application/json", body.as_bytes());
     let rejected = problem(&answer, 400, "event-rejected");

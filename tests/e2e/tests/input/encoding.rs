@@ -29,24 +29,52 @@ fn send(gateway: &Gateway, tenant: &Tenant, encoding: &str, body: &[u8]) -> Resp
 fn content_types_and_encodings() {
     let (gateway, tenant) = start(&[]);
     for content_type in [
-        "text/plain", "application/xml", "application/json; charset=latin-1", "application/json; charset=\"utf-16\"", "json", "*/*",
-        "application/jsonx", "multipart/form-data; boundary=x", "", "application/cloudevents+xml", "application/json, text/plain",
+        "text/plain",
+        "application/xml",
+        "application/json; charset=latin-1",
+        "application/json; charset=\"utf-16\"",
+        "json",
+        "*/*",
+        "application/jsonx",
+        "multipart/form-data; boundary=x",
+        "",
+        "application/cloudevents+xml",
+        "application/json, text/plain",
     ] {
         let headers = request::headers(&tenant, content_type, &[]);
-        let problem = problem(&gateway.request("POST", "/v1/events", &headers, b"{}"), 415, "unsupported-media-type");
-        assert!(problem["detail"].as_str().is_some_and(|text| text.contains("send ")), "{content_type}: {problem}");
+        let problem = problem(
+            &gateway.request("POST", "/v1/events", &headers, b"{}"),
+            415,
+            "unsupported-media-type",
+        );
+        assert!(
+            problem["detail"].as_str().is_some_and(|text| text.contains("send ")),
+            "{content_type}: {problem}"
+        );
     }
     let none = [("x-api-key", tenant.key.as_str())];
     problem(&gateway.request("POST", "/v1/events", &none, b"{}"), 415, "unsupported-media-type");
-    let two = request::headers(&tenant, "application/json", &[("content-type", "application/json")]);
+    let two =
+        request::headers(&tenant, "application/json", &[("content-type", "application/json")]);
     problem(&gateway.request("POST", "/v1/events", &two, b"{}"), 415, "unsupported-media-type");
-    for encoding in ["br", "deflate", "compress", "gzip, gzip", "zstd, gzip", "gzip;q=1", "aws-chunked"] {
+    for encoding in
+        ["br", "deflate", "compress", "gzip, gzip", "zstd, gzip", "gzip;q=1", "aws-chunked"]
+    {
         let answer = send(&gateway, &tenant, encoding, b"{}");
         problem(&answer, 415, "unsupported-media-type");
         assert_eq!(answer.header("accept-encoding"), Some("gzip, zstd"), "{encoding}");
     }
-    for content_type in ["application/json;charset=UTF-8", "APPLICATION/JSON ; charset=\"utf-8\"", "application/json; profile=x"] {
-        let answer = gateway.request("POST", "/v1/events", &request::headers(&tenant, content_type, &[]), b"{}");
+    for content_type in [
+        "application/json;charset=UTF-8",
+        "APPLICATION/JSON ; charset=\"utf-8\"",
+        "application/json; profile=x",
+    ] {
+        let answer = gateway.request(
+            "POST",
+            "/v1/events",
+            &request::headers(&tenant, content_type, &[]),
+            b"{}",
+        );
         assert_eq!(answer.status, 202, "{content_type}: {}", answer.text());
     }
     assert_unharmed(&gateway, &tenant);
@@ -66,9 +94,19 @@ fn broken_compression() {
     // A frame header that asks for a window of 2 GiB.
     let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
     for (encoding, body) in [
-        ("gzip", &b"{}"[..]), ("gzip", b"\x1f\x8b"), ("gzip", &text[..text.len() - 4]), ("gzip", &text[..12]), ("gzip", &wrong_sum),
-        ("gzip", &other), ("zstd", b"{}"), ("zstd", &other[..other.len() - 3]), ("zstd", &other[..4]), ("zstd", &flipped),
-        ("zstd", &text), ("zstd", &trailing), ("zstd", &window),
+        ("gzip", &b"{}"[..]),
+        ("gzip", b"\x1f\x8b"),
+        ("gzip", &text[..text.len() - 4]),
+        ("gzip", &text[..12]),
+        ("gzip", &wrong_sum),
+        ("gzip", &other),
+        ("zstd", b"{}"),
+        ("zstd", &other[..other.len() - 3]),
+        ("zstd", &other[..4]),
+        ("zstd", &flipped),
+        ("zstd", &text),
+        ("zstd", &trailing),
+        ("zstd", &window),
     ] {
         let answer = send(&gateway, &tenant, encoding, body);
         assert_eq!(answer.status, 400, "{encoding} {body:x?}: {}", answer.text());
@@ -77,7 +115,9 @@ fn broken_compression() {
     for (encoding, body) in [("gzip", gzip(b"")), ("zstd", zstd(b"")), ("gzip", gzip(b"{\"a\""))] {
         problem(&send(&gateway, &tenant, encoding, &body), 400, "malformed-json");
     }
-    for (encoding, body) in [("gzip", &text), ("x-gzip", &text), ("zstd", &other), ("ZSTD, identity", &other)] {
+    for (encoding, body) in
+        [("gzip", &text), ("x-gzip", &text), ("zstd", &other), ("ZSTD, identity", &other)]
+    {
         assert_eq!(send(&gateway, &tenant, encoding, body).status, 202, "{encoding}");
     }
     assert_unharmed(&gateway, &tenant);
@@ -117,16 +157,24 @@ pub(crate) fn peak_memory(gateway: &Gateway) -> u64 {
 /// and a client that goes on sending still reads the answer.
 #[test]
 fn oversized_bodies() {
-    let (gateway, tenant) = start(&[("INGRESS__MAX_BODY_BYTES", "64KiB"), ("INGRESS__MAX_EVENT_BYTES", "32KiB")]);
+    let (gateway, tenant) =
+        start(&[("INGRESS__MAX_BODY_BYTES", "64KiB"), ("INGRESS__MAX_EVENT_BYTES", "32KiB")]);
     let line = "{\"a\":\"0123456789\"}\n";
     let fits = line.repeat((64 << 10) / line.len());
     let headers = request::headers(&tenant, "application/x-ndjson", &[]);
-    assert_eq!(receipts(&gateway.request("POST", "/v1/events", &headers, &fits.as_bytes()[..19000])).len(), 1000);
+    assert_eq!(
+        receipts(&gateway.request("POST", "/v1/events", &headers, &fits.as_bytes()[..19000])).len(),
+        1000
+    );
     let over = vec![b'\n'; (64 << 10) + 1];
     let huge = vec![b'\n'; 8 << 20];
     for body in [&over, &huge] {
         let whole = request::bytes("POST", "/v1/events", &headers, body);
-        let mut chunked = request::head("POST", "/v1/events", &request::headers(&tenant, "application/x-ndjson", &[("transfer-encoding", "chunked")]));
+        let mut chunked = request::head(
+            "POST",
+            "/v1/events",
+            &request::headers(&tenant, "application/x-ndjson", &[("transfer-encoding", "chunked")]),
+        );
         for chunk in body.chunks(16 << 10) {
             chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
             chunked.extend_from_slice(chunk);
@@ -134,15 +182,23 @@ fn oversized_bodies() {
         }
         chunked.extend_from_slice(b"0\r\n\r\n");
         for bytes in [whole, chunked] {
-            let answer = gateway.connect().exchange(&bytes).expect("an answer, although the body is not read");
+            let answer = gateway
+                .connect()
+                .exchange(&bytes)
+                .expect("an answer, although the body is not read");
             problem(&answer, 413, "too-large");
         }
     }
-    let headers = request::headers(&tenant, "application/x-ndjson", &[("content-encoding", "gzip")]);
+    let headers =
+        request::headers(&tenant, "application/x-ndjson", &[("content-encoding", "gzip")]);
     problem(&gateway.request("POST", "/v1/events", &headers, &gzip(&over)), 413, "too-large");
     // Announced and never sent: the answer does not wait for it.
     let mut announced = gateway.connect();
-    let head = request::head("POST", "/v1/events", &request::headers(&tenant, "application/json", &[("content-length", "1000000000")]));
+    let head = request::head(
+        "POST",
+        "/v1/events",
+        &request::headers(&tenant, "application/json", &[("content-length", "1000000000")]),
+    );
     announced.send(&head).unwrap();
     problem(&announced.receive().unwrap(), 413, "too-large");
     tidegate_e2e::assert_quiet(&gateway);

@@ -26,13 +26,55 @@ fn envelopes() {
         ("application/json", "{\"events\":{}}".to_owned(), 400, "malformed-batch", "/events"),
         ("application/json", "{\"events\":\"[]\"}".to_owned(), 400, "malformed-batch", "/events"),
         ("application/json", "{\"events\":[]}".to_owned(), 400, "malformed-batch", "/events"),
-        ("application/json", "{\"events\":[{}],\"extra\":1}".to_owned(), 400, "malformed-batch", "/extra"),
-        ("application/json", "{\"a/b~\":1,\"events\":[{}]}".to_owned(), 400, "malformed-batch", "/a~1b~0"),
-        ("application/json", "{\"events\":[{}],\"events\":[{}]}".to_owned(), 400, "malformed-json", "/events"),
-        ("application/json", "{\"events\":[{}],\"\\u0065vents\":[]}".to_owned(), 400, "malformed-json", "/events"),
-        ("application/json", "{\"events\":[{\"a\":1},{\"a\":tru}]}".to_owned(), 400, "malformed-json", "/events/1/a"),
-        ("application/json", "{\"events\":[{},{\"a\":1}".to_owned(), 400, "malformed-json", "/events/1"),
-        ("application/json", "{\"events\":[{}]}{\"events\":[{}]}".to_owned(), 400, "malformed-json", ""),
+        (
+            "application/json",
+            "{\"events\":[{}],\"extra\":1}".to_owned(),
+            400,
+            "malformed-batch",
+            "/extra",
+        ),
+        (
+            "application/json",
+            "{\"a/b~\":1,\"events\":[{}]}".to_owned(),
+            400,
+            "malformed-batch",
+            "/a~1b~0",
+        ),
+        (
+            "application/json",
+            "{\"events\":[{}],\"events\":[{}]}".to_owned(),
+            400,
+            "malformed-json",
+            "/events",
+        ),
+        (
+            "application/json",
+            "{\"events\":[{}],\"\\u0065vents\":[]}".to_owned(),
+            400,
+            "malformed-json",
+            "/events",
+        ),
+        (
+            "application/json",
+            "{\"events\":[{\"a\":1},{\"a\":tru}]}".to_owned(),
+            400,
+            "malformed-json",
+            "/events/1/a",
+        ),
+        (
+            "application/json",
+            "{\"events\":[{},{\"a\":1}".to_owned(),
+            400,
+            "malformed-json",
+            "/events/1",
+        ),
+        (
+            "application/json",
+            "{\"events\":[{}]}{\"events\":[{}]}".to_owned(),
+            400,
+            "malformed-json",
+            "",
+        ),
         ("application/json", format!("{{\"events\":[{many}]}}"), 413, "too-large", "/events"),
         ("application/cloudevents-batch+json", "{}".to_owned(), 400, "malformed-batch", ""),
         ("application/cloudevents-batch+json", "[]".to_owned(), 400, "malformed-batch", ""),
@@ -48,13 +90,17 @@ fn envelopes() {
     }
     assert_eq!(gateway.status()["wal"]["durable_lsn"], 0, "nothing of a refused batch is stored");
     let body = format!("{{\"events\":[{}]}}", events(1000));
-    assert_eq!(receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes())).len(), 1000);
+    assert_eq!(
+        receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes())).len(),
+        1000
+    );
     assert_unharmed(&gateway, &tenant);
 }
 
 /// What is wrong with each bad event: its text, the finding's code and its place in the event.
 fn bad_events() -> Vec<(String, &'static str, String)> {
-    let deep = |depth: usize| format!("{{\"d\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let deep =
+        |depth: usize| format!("{{\"d\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
     let deepest = format!("/d{}", "/0".repeat(63));
     let mut cases: Vec<(String, &'static str, String)> = [
         ("{\"a\":1,\"a\":2}", "malformed-json", "/a"),
@@ -73,7 +119,11 @@ fn bad_events() -> Vec<(String, &'static str, String)> {
     cases.push((deep(65), "malformed-json", deepest.clone()));
     cases.push((deep(150), "malformed-json", deepest));
     cases.push((format!("{{\"key\":\"{}\"}}", "k".repeat(256)), "key", "/key".to_owned()));
-    cases.push((format!("{{\"a\":\"{}\"}}", "x".repeat(256 << 10)), "event-too-large", String::new()));
+    cases.push((
+        format!("{{\"a\":\"{}\"}}", "x".repeat(256 << 10)),
+        "event-too-large",
+        String::new(),
+    ));
     cases
 }
 
@@ -99,9 +149,15 @@ fn bad_events_between_good_ones() {
     }
     let expected: Vec<_> = cases.into_iter().map(|(_, code, pointer)| (code, pointer)).collect();
     let body = format!("{{\"events\":[{}]}}", texts.join(","));
-    check_between_good(&receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes())), &expected);
+    check_between_good(
+        &receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes())),
+        &expected,
+    );
     let lines = texts.join("\n");
-    check_between_good(&receipts(&post(&gateway, &tenant, "/v1/events", "application/x-ndjson", lines.as_bytes())), &expected);
+    check_between_good(
+        &receipts(&post(&gateway, &tenant, "/v1/events", "application/x-ndjson", lines.as_bytes())),
+        &expected,
+    );
     assert_unharmed(&gateway, &tenant);
 }
 
@@ -112,8 +168,10 @@ fn a_very_deep_event_costs_itself_alone() {
     for depth in [250, 300, 5000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let body = format!("{{\"events\":[{{\"n\":1}},{{\"d\":{deep}}},{{\"n\":2}}]}}");
-        let answered = receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes()));
-        let statuses: Vec<_> = answered.iter().map(|receipt| receipt["status"].as_str().unwrap()).collect();
+        let answered =
+            receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes()));
+        let statuses: Vec<_> =
+            answered.iter().map(|receipt| receipt["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, ["accepted", "rejected", "accepted"], "{depth}");
     }
     assert_unharmed(&gateway, &tenant);
@@ -126,8 +184,13 @@ fn a_very_long_number_costs_itself_alone() {
     for digits in [4300, 5000, 100_000] {
         let number = "9".repeat(digits);
         let body = format!("{{\"events\":[{{\"n\":1}},{{\"n\":{number}}},{{\"n\":2}}]}}");
-        let answered = receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes()));
-        assert_eq!((&answered[0]["status"], &answered[2]["status"]), (&json!("accepted"), &json!("accepted")), "{digits}");
+        let answered =
+            receipts(&post(&gateway, &tenant, BATCH, "application/json", body.as_bytes()));
+        assert_eq!(
+            (&answered[0]["status"], &answered[2]["status"]),
+            (&json!("accepted"), &json!("accepted")),
+            "{digits}"
+        );
     }
     assert_unharmed(&gateway, &tenant);
 }
@@ -137,15 +200,26 @@ fn a_very_long_number_costs_itself_alone() {
 fn lines_that_are_no_json() {
     let (gateway, tenant) = start(&[]);
     let lines = [
-        ("{\"a\":", "/a"), ("{\"a\":tru}", "/a"), ("}", ""), ("{\"a\":1} {\"b\":2}", ""), ("{\"a\":\"\\ud800\"}", "/a"),
-        ("nonsense", ""), ("{\"a\":[1,2", "/a/1"), ("\u{feff}{}", ""), ("{\"a\":01}", "/a"), ("\u{b}", ""), ("{\"a\":\"", "/a"),
+        ("{\"a\":", "/a"),
+        ("{\"a\":tru}", "/a"),
+        ("}", ""),
+        ("{\"a\":1} {\"b\":2}", ""),
+        ("{\"a\":\"\\ud800\"}", "/a"),
+        ("nonsense", ""),
+        ("{\"a\":[1,2", "/a/1"),
+        ("\u{feff}{}", ""),
+        ("{\"a\":01}", "/a"),
+        ("\u{b}", ""),
+        ("{\"a\":\"", "/a"),
     ];
     let mut texts = vec!["{\"good\":true}"];
     for (text, _) in &lines {
         texts.extend([text, "  ", "{\"good\":true}\r"]);
     }
-    let expected: Vec<_> = lines.iter().map(|(_, pointer)| ("malformed-json", (*pointer).to_owned())).collect();
-    let answer = post(&gateway, &tenant, BATCH, "application/x-ndjson", texts.join("\n").as_bytes());
+    let expected: Vec<_> =
+        lines.iter().map(|(_, pointer)| ("malformed-json", (*pointer).to_owned())).collect();
+    let answer =
+        post(&gateway, &tenant, BATCH, "application/x-ndjson", texts.join("\n").as_bytes());
     check_between_good(&receipts(&answer), &expected);
     // Bytes that are no UTF-8 could end a line or not: nothing of such a body is taken.
     let answer = post(&gateway, &tenant, BATCH, "application/x-ndjson", b"{}\n{\"a\":\"\xff\"}\n");
@@ -157,10 +231,13 @@ fn lines_that_are_no_json() {
 #[test]
 fn event_types() {
     let (gateway, tenant) = start(&[]);
-    tenant.activate(&gateway, &json!({
-        "type_pointer": "/meta/type",
-        "event_types": { "a": {}, "b": { "tenant": "/tenant" } },
-    }));
+    tenant.activate(
+        &gateway,
+        &json!({
+            "type_pointer": "/meta/type",
+            "event_types": { "a": {}, "b": { "tenant": "/tenant" } },
+        }),
+    );
     for (event, code, pointer) in [
         (json!({}), "event-type", "/meta/type"),
         (json!({ "meta": "a" }), "event-type", "/meta/type"),
@@ -175,6 +252,9 @@ fn event_types() {
         let rejected = problem(&tenant.post(&gateway, &event), 400, "event-rejected");
         assert_eq!(findings(&rejected), [(code.to_owned(), pointer.to_owned())], "{event}");
     }
-    assert_eq!(tenant.post(&gateway, &json!({ "meta": { "type": "b" }, "tenant": "acme" })).status, 202);
+    assert_eq!(
+        tenant.post(&gateway, &json!({ "meta": { "type": "b" }, "tenant": "acme" })).status,
+        202
+    );
     tidegate_e2e::assert_quiet(&gateway);
 }

@@ -18,7 +18,9 @@ fn many_members() -> Vec<u8> {
 /// Each body with the place that its problem names.
 fn not_json() -> Vec<(Vec<u8>, &'static str)> {
     let mut cases: Vec<(Vec<u8>, &'static str)> = Vec::new();
-    let mut add = |texts: &[&str], pointer| cases.extend(texts.iter().map(|text| (text.as_bytes().to_vec(), pointer)));
+    let mut add = |texts: &[&str], pointer| {
+        cases.extend(texts.iter().map(|text| (text.as_bytes().to_vec(), pointer)))
+    };
     // Nothing, or not all of it.
     add(&["", " \r\n\t ", "{", "{\"a\"", "\"abc", "tru", "-", "{,", "}", "]"], "");
     add(&["[", "[,"], "/0");
@@ -30,12 +32,27 @@ fn not_json() -> Vec<(Vec<u8>, &'static str)> {
     add(&["{'a':1}", "{a:1}", "//\n{}", "\u{feff}{}"], "");
     add(&["{\"a\":1,}", "{\"a\":'b'}", "{\"a\":0x10}", "{\"a\":/**/1}", "{\"a\":undefined}"], "/a");
     // Numbers.
-    add(&["{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":1e+}", "{\"a\":--1}", "{\"a\":00}"], "/a");
+    add(
+        &[
+            "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":1e+}",
+            "{\"a\":--1}", "{\"a\":00}",
+        ],
+        "/a",
+    );
     add(&["{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":-Infinity}", "{\"a\":1_000}"], "/a");
     // Texts: control characters, escapes, surrogates without their other half.
     add(&["{\"a\":\"\n\"}", "{\"a\":\"\0\"}", "{\"a\":\"\u{1f}\"}"], "/a");
-    add(&["{\"a\":\"\\x41\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\'\"}"], "/a");
-    add(&["{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}", "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\\ud800\\ud800\"}"], "/a");
+    add(
+        &["{\"a\":\"\\x41\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\'\"}"],
+        "/a",
+    );
+    add(
+        &[
+            "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}", "{\"a\":\"\\ud800\\u0041\"}",
+            "{\"a\":\"\\ud800\\ud800\"}",
+        ],
+        "/a",
+    );
     // Names that come twice, also when they are written differently.
     add(&["{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":2}", "{\"\\u0061\":1,\"a\":2}"], "/a");
     add(&["{\"\":1,\"\":2}"], "/");
@@ -43,7 +60,13 @@ fn not_json() -> Vec<(Vec<u8>, &'static str)> {
     add(&["{\"x\":[{},{\"~\":1,\"~\":2}]}"], "/x/1/~0");
     cases.push((many_members(), "/n99"));
     // Bytes that are no UTF-8: lone, overlong, a surrogate, beyond Unicode, UTF-16.
-    for bytes in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\":\"\xc0\xaf\"}", b"{\"a\":\"\xed\xa0\x80\"}", b"{\"a\":\"\xf4\x90\x80\x80\"}", b"{\"a\xfe\":1}"] {
+    for bytes in [
+        &b"{\"a\":\"\xff\"}"[..],
+        b"{\"a\":\"\xc0\xaf\"}",
+        b"{\"a\":\"\xed\xa0\x80\"}",
+        b"{\"a\":\"\xf4\x90\x80\x80\"}",
+        b"{\"a\xfe\":1}",
+    ] {
         cases.push((bytes.to_vec(), ""));
     }
     cases.push((b"\xff\xfe{\0}\0".to_vec(), ""));
@@ -68,16 +91,24 @@ fn bodies_that_are_no_json() {
 fn nesting() {
     let (gateway, tenant) = start(&[]);
     for depth in [1, 2, 63, 64] {
-        let answer = post(&gateway, &tenant, "/v1/events", "application/json", &nested(depth.max(2)));
+        let answer =
+            post(&gateway, &tenant, "/v1/events", "application/json", &nested(depth.max(2)));
         assert_eq!(answer.status, 202, "{depth}: {}", answer.text());
     }
     for depth in [65, 66, 127, 128, 129, 300, 1000, 100_000] {
         let answer = post(&gateway, &tenant, "/v1/events", "application/json", &nested(depth));
         let problem = problem(&answer, 400, "malformed-json");
-        assert!(problem["pointer"].as_str().is_some_and(|pointer| pointer.starts_with("/a/0/0")), "{depth}: {problem}");
+        assert!(
+            problem["pointer"].as_str().is_some_and(|pointer| pointer.starts_with("/a/0/0")),
+            "{depth}: {problem}"
+        );
     }
     let open = vec![b'['; 1 << 20];
-    problem(&post(&gateway, &tenant, "/v1/events", "application/json", &open), 400, "malformed-json");
+    problem(
+        &post(&gateway, &tenant, "/v1/events", "application/json", &open),
+        400,
+        "malformed-json",
+    );
     assert_unharmed(&gateway, &tenant);
 }
 
@@ -86,14 +117,34 @@ fn nesting() {
 fn strange_but_valid_events() {
     let (gateway, tenant) = start(&[]);
     let long = format!("{{\"{}\":\"{}\"}}", "n".repeat(60_000), "v".repeat(60_000));
-    let digits = format!("{{\"a\":{}.{}e-{}}}", "9".repeat(4000), "1".repeat(4000), "3".repeat(300));
+    let digits =
+        format!("{{\"a\":{}.{}e-{}}}", "9".repeat(4000), "1".repeat(4000), "3".repeat(300));
     for body in [
-        "{}", " {\t\"a\"\r\n:1 } ", "{\"\":{\"\":[]}}", "{\"a\":\"\\ud83d\\ude00\\u0000\\/\"}", "{\"a\":\"\u{7f}\u{2028}\u{fffe}😀\"}",
-        "{\"a\":1e400}", "{\"a\":-1e400}", "{\"a\":1e-400}", "{\"a\":123456789012345678901234567890}", "{\"a\":-0}", "{\"a\":1E+2}",
-        "{\"a\":1e99999999999999999999}", "{\"__proto__\":{\"constructor\":1}}", "{\"a\":1,\"A\":1,\"á\":1,\"a\u{301}\":1}", &long, &digits,
+        "{}",
+        " {\t\"a\"\r\n:1 } ",
+        "{\"\":{\"\":[]}}",
+        "{\"a\":\"\\ud83d\\ude00\\u0000\\/\"}",
+        "{\"a\":\"\u{7f}\u{2028}\u{fffe}😀\"}",
+        "{\"a\":1e400}",
+        "{\"a\":-1e400}",
+        "{\"a\":1e-400}",
+        "{\"a\":123456789012345678901234567890}",
+        "{\"a\":-0}",
+        "{\"a\":1E+2}",
+        "{\"a\":1e99999999999999999999}",
+        "{\"__proto__\":{\"constructor\":1}}",
+        "{\"a\":1,\"A\":1,\"á\":1,\"a\u{301}\":1}",
+        &long,
+        &digits,
     ] {
         let answer = post(&gateway, &tenant, "/v1/events", "application/json", body.as_bytes());
-        assert_eq!(answer.status, 202, "{}: {}", body.chars().take(80).collect::<String>(), answer.text());
+        assert_eq!(
+            answer.status,
+            202,
+            "{}: {}",
+            body.chars().take(80).collect::<String>(),
+            answer.text()
+        );
     }
     assert_unharmed(&gateway, &tenant);
 }
@@ -102,21 +153,28 @@ fn strange_but_valid_events() {
 #[test]
 fn numbers_against_a_schema() {
     let (gateway, tenant) = start(&[]);
-    tenant.schema(&gateway, "numbers", &json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "properties": {
-            "n": { "type": "number", "minimum": -1000, "maximum": 1000 },
-            "i": { "type": "integer" },
-            "m": { "multipleOf": 0.01 },
-            "e": { "enum": [1, 2.5, "x"] },
-            "c": { "const": 1e3 },
-            "u": { "uniqueItems": true },
-        },
-    }));
-    tenant.activate(&gateway, &json!({
-        "default_type": "n", "event_types": { "n": { "schema": "numbers" } },
-    }));
+    tenant.schema(
+        &gateway,
+        "numbers",
+        &json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "n": { "type": "number", "minimum": -1000, "maximum": 1000 },
+                "i": { "type": "integer" },
+                "m": { "multipleOf": 0.01 },
+                "e": { "enum": [1, 2.5, "x"] },
+                "c": { "const": 1e3 },
+                "u": { "uniqueItems": true },
+            },
+        }),
+    );
+    tenant.activate(
+        &gateway,
+        &json!({
+            "default_type": "n", "event_types": { "n": { "schema": "numbers" } },
+        }),
+    );
     let check = |body: &str, wrong: &[&str]| {
         let answer = post(&gateway, &tenant, "/v1/events", "application/json", body.as_bytes());
         if wrong.is_empty() {
@@ -124,7 +182,8 @@ fn numbers_against_a_schema() {
             return;
         }
         let rejected = problem(&answer, 400, "event-rejected");
-        let mut places: Vec<_> = findings(&rejected).into_iter().map(|(_, pointer)| pointer).collect();
+        let mut places: Vec<_> =
+            findings(&rejected).into_iter().map(|(_, pointer)| pointer).collect();
         places.sort();
         assert_eq!(places, wrong, "{body}: {rejected}");
     };
@@ -140,7 +199,12 @@ fn numbers_against_a_schema() {
     check(r#"{"u":[1,1.0]}"#, &["/u"]);
     check(r#"{"n":"x","i":"y","e":null}"#, &["/e", "/i", "/n"]);
     // These need only be judged: whichever way, not with a failure.
-    for body in [r#"{"m":1e400}"#, r#"{"m":1e-400}"#, r#"{"u":[1e400,1e401,-1e400]}"#, r#"{"i":1e99999999999}"#] {
+    for body in [
+        r#"{"m":1e400}"#,
+        r#"{"m":1e-400}"#,
+        r#"{"u":[1e400,1e401,-1e400]}"#,
+        r#"{"i":1e99999999999}"#,
+    ] {
         let answer = post(&gateway, &tenant, "/v1/events", "application/json", body.as_bytes());
         assert!(matches!(answer.status, 202 | 400), "{body}: {}", answer.text());
     }
@@ -158,7 +222,11 @@ fn values_that_are_no_events() {
         assert_eq!(rejected["event_status"], Value::from("rejected"), "{body}");
     }
     let large = json!({ "a": "x".repeat(256 << 10) }).to_string();
-    let rejected = problem(&post(&gateway, &tenant, "/v1/events", "application/json", large.as_bytes()), 400, "event-rejected");
+    let rejected = problem(
+        &post(&gateway, &tenant, "/v1/events", "application/json", large.as_bytes()),
+        400,
+        "event-rejected",
+    );
     assert_eq!(findings(&rejected), [("event-too-large".to_owned(), String::new())]);
     assert_unharmed(&gateway, &tenant);
 }

@@ -22,7 +22,13 @@ fn start(settings: &[(&str, &str)]) -> (Gateway, Tenant) {
     (gateway, tenant)
 }
 
-fn post(gateway: &Gateway, tenant: &Tenant, path: &str, content_type: &str, body: &[u8]) -> Response {
+fn post(
+    gateway: &Gateway,
+    tenant: &Tenant,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> Response {
     gateway.request("POST", path, &tidegate_e2e::request::headers(tenant, content_type, &[]), body)
 }
 

@@ -10,8 +10,9 @@ fn methods_and_paths() {
     let (gateway, tenant) = start(&[]);
     let headers = tenant.headers();
     for path in [
-        "/", "/v1", "/v1/", "/v1/event", "/v1/events/", "/v1/events/batch/", "/v1//events", "/V1/events", "/v1%2Fevents", "/v1/events/../ping",
-        "/v1/status", "/v1/tenants", "/healthz", "/metrics", "/.env", "/v1/events;x", "/v1/events%00",
+        "/", "/v1", "/v1/", "/v1/event", "/v1/events/", "/v1/events/batch/", "/v1//events",
+        "/V1/events", "/v1%2Fevents", "/v1/events/../ping", "/v1/status", "/v1/tenants",
+        "/healthz", "/metrics", "/.env", "/v1/events;x", "/v1/events%00",
     ] {
         for method in ["GET", "POST"] {
             let answer = gateway.request(method, path, &headers, b"{}");
@@ -19,9 +20,17 @@ fn methods_and_paths() {
         }
     }
     for (method, path, allowed) in [
-        ("GET", "/v1/events", "POST"), ("PUT", "/v1/events", "POST"), ("DELETE", "/v1/events/batch", "POST"), ("PATCH", "/v1/events", "POST"),
-        ("OPTIONS", "/v1/events", "POST"), ("TRACE", "/v1/events", "POST"), ("BREW", "/v1/events", "POST"), ("POST", "/v1/ping", "GET, HEAD"),
-        ("POST", "/health", "GET, HEAD"), ("PUT", "/livez", "GET, HEAD"), ("DELETE", "/readyz", "GET, HEAD"),
+        ("GET", "/v1/events", "POST"),
+        ("PUT", "/v1/events", "POST"),
+        ("DELETE", "/v1/events/batch", "POST"),
+        ("PATCH", "/v1/events", "POST"),
+        ("OPTIONS", "/v1/events", "POST"),
+        ("TRACE", "/v1/events", "POST"),
+        ("BREW", "/v1/events", "POST"),
+        ("POST", "/v1/ping", "GET, HEAD"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/livez", "GET, HEAD"),
+        ("DELETE", "/readyz", "GET, HEAD"),
     ] {
         let answer = gateway.request(method, path, &headers, b"");
         problem(&answer, 405, "method-not-allowed");
@@ -31,11 +40,19 @@ fn methods_and_paths() {
     assert_eq!(gateway.request("POST", "http://elsewhere/v1/events", &headers, b"{}").status, 202);
     for path in ["/v1/ping", "/health", "/livez", "/readyz"] {
         let answer = gateway.request("GET", path, &[], b"");
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{path}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/json")),
+            "{path}"
+        );
         let mut connection = gateway.connect();
         connection.send(&request::head("HEAD", path, &[("connection", "close")])).unwrap();
         let bytes = connection.read_to_end().unwrap();
-        assert!(bytes.starts_with(b"HTTP/1.1 200") && bytes.ends_with(b"\r\n\r\n"), "{}", String::from_utf8_lossy(&bytes));
+        assert!(
+            bytes.starts_with(b"HTTP/1.1 200") && bytes.ends_with(b"\r\n\r\n"),
+            "{}",
+            String::from_utf8_lossy(&bytes)
+        );
     }
     assert_unharmed(&gateway, &tenant);
 }
@@ -48,7 +65,9 @@ fn heads() {
     let large = format!("x-large: {}\r\n", "y".repeat(20 << 10));
     let huge = format!("x-large: {}\r\n", "y".repeat(2 << 20));
     let key = format!("x-api-key: {}\r\ncontent-type: application/json\r\n", tenant.key);
-    let with = |headers: &str| format!("POST /v1/events HTTP/1.1\r\nhost: t\r\n{key}{headers}\r\n").into_bytes();
+    let with = |headers: &str| {
+        format!("POST /v1/events HTTP/1.1\r\nhost: t\r\n{key}{headers}\r\n").into_bytes()
+    };
     let cases: Vec<(Vec<u8>, u16)> = vec![
         (with(&format!("{many}content-length: 2\r\n")), 431),
         (with(&large), 431),
@@ -83,9 +102,20 @@ fn heads() {
 #[test]
 fn frames() {
     let (gateway, tenant) = start(&[]);
-    let chunked = request::head("POST", "/v1/events", &request::headers(&tenant, "application/json", &[("transfer-encoding", "chunked")]));
+    let chunked = request::head(
+        "POST",
+        "/v1/events",
+        &request::headers(&tenant, "application/json", &[("transfer-encoding", "chunked")]),
+    );
     let smuggled = b"POST /v1/events HTTP/1.1\r\nhost: t\r\n\r\n";
-    for chunks in [&b"zz\r\n{}\r\n0\r\n\r\n"[..], b"2\r\n{}XX0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"fffffffffffffffff\r\n{}", b"2;\n{}\r\n0\r\n\r\n", b"\r\n\r\n"] {
+    for chunks in [
+        &b"zz\r\n{}\r\n0\r\n\r\n"[..],
+        b"2\r\n{}XX0\r\n\r\n",
+        b"-2\r\n{}\r\n0\r\n\r\n",
+        b"fffffffffffffffff\r\n{}",
+        b"2;\n{}\r\n0\r\n\r\n",
+        b"\r\n\r\n",
+    ] {
         let mut connection = gateway.connect();
         let answer = connection.exchange(&[chunked.as_slice(), chunks, smuggled].concat());
         let shown = String::from_utf8_lossy(chunks).into_owned();
@@ -94,8 +124,13 @@ fn frames() {
         assert_eq!(connection.read_to_end().unwrap(), b"", "{shown:?}");
     }
     // A length and chunks at once: the chunks count (RFC 9112, section 6.3), and the connection ends.
-    let both = request::headers(&tenant, "application/json", &[("content-length", "5"), ("transfer-encoding", "chunked")]);
-    let bytes = [request::head("POST", "/v1/events", &both).as_slice(), b"2\r\n{}\r\n0\r\n\r\n"].concat();
+    let both = request::headers(
+        &tenant,
+        "application/json",
+        &[("content-length", "5"), ("transfer-encoding", "chunked")],
+    );
+    let bytes =
+        [request::head("POST", "/v1/events", &both).as_slice(), b"2\r\n{}\r\n0\r\n\r\n"].concat();
     let status = gateway.connect().exchange(&bytes).unwrap().status;
     assert!(matches!(status, 202 | 400), "{status}");
     // A body that ends before its length. Half of it must not become an event.
@@ -103,7 +138,9 @@ fn frames() {
     let length = request::headers(&tenant, "application/json", &[("content-length", "100")]);
     for _ in 0..10 {
         let mut connection = gateway.connect();
-        connection.send(&[request::head("POST", "/v1/events", &length).as_slice(), b"{\"a\":1}"].concat()).unwrap();
+        connection
+            .send(&[request::head("POST", "/v1/events", &length).as_slice(), b"{\"a\":1}"].concat())
+            .unwrap();
         drop(connection);
     }
     assert_eq!(gateway.status()["wal"]["durable_lsn"], durable);
@@ -124,15 +161,23 @@ fn a_refused_request_is_followed_by_others() {
     let (gateway, tenant) = start(&[]);
     let mut connection = gateway.connect();
     for _ in 0..3 {
-        let refused = connection.request("POST", "/v1/events", &[("content-type", "application/json")], b"{\"a\":1}").unwrap();
+        let refused = connection
+            .request("POST", "/v1/events", &[("content-type", "application/json")], b"{\"a\":1}")
+            .unwrap();
         problem(&refused, 401, "unauthenticated");
         let missing = connection.request("POST", "/nowhere", &[], b"{\"a\":1}").unwrap();
         problem(&missing, 404, "not-found");
-        let taken = connection.request("POST", "/v1/events", &tenant.headers(), b"{\"a\":1}").unwrap();
+        let taken =
+            connection.request("POST", "/v1/events", &tenant.headers(), b"{\"a\":1}").unwrap();
         assert_eq!(taken.status, 202);
     }
     // A large one that is refused is still answered.
-    let large = request::bytes("POST", "/v1/events", &[("content-type", "application/json")], &vec![b' '; 3 << 20]);
+    let large = request::bytes(
+        "POST",
+        "/v1/events",
+        &[("content-type", "application/json")],
+        &vec![b' '; 3 << 20],
+    );
     problem(&gateway.connect().exchange(&large).expect("an answer"), 401, "unauthenticated");
     assert_unharmed(&gateway, &tenant);
 }

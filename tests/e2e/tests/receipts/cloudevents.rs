@@ -12,11 +12,20 @@ const BATCHED: &str = "application/cloudevents-batch+json";
 
 fn begin() -> (Gateway, Tenant) {
     let (gateway, tenant) = start();
-    tenant.activate(&gateway, &json!({ "event_types": { "com.example.someevent": {}, "com.example.other": {} } }));
+    tenant.activate(
+        &gateway,
+        &json!({ "event_types": { "com.example.someevent": {}, "com.example.other": {} } }),
+    );
     (gateway, tenant)
 }
 
-fn send(gateway: &Gateway, tenant: &Tenant, content_type: &str, more: &[(&str, &str)], body: &[u8]) -> Response {
+fn send(
+    gateway: &Gateway,
+    tenant: &Tenant,
+    content_type: &str,
+    more: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
     gateway.request("POST", "/v1/events", &request::headers(tenant, content_type, more), body)
 }
 
@@ -37,7 +46,12 @@ fn with(mut event: Value, members: Value) -> Value {
 
 /// The headers of the same event in binary mode.
 fn binary<'a>(id: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut headers = vec![("ce-specversion", "1.0"), ("ce-type", "com.example.someevent"), ("ce-source", "/mycontext"), ("ce-id", id)];
+    let mut headers = vec![
+        ("ce-specversion", "1.0"),
+        ("ce-type", "com.example.someevent"),
+        ("ce-source", "/mycontext"),
+        ("ce-id", id),
+    ];
     headers.extend_from_slice(more);
     headers
 }
@@ -47,22 +61,69 @@ fn binary<'a>(id: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str
 #[test]
 fn modes_agree() {
     let (gateway, tenant) = begin();
-    let text = |content_type: &str, data: &str| json!({ "datacontenttype": content_type, "data": data });
+    let text =
+        |content_type: &str, data: &str| json!({ "datacontenttype": content_type, "data": data });
     for (id, content_type, attributes, body, members) in [
-        ("A-1", "application/json", vec![], &br#"{"appinfoA":"abc","appinfoB":123}"#[..], json!({ "datacontenttype": "application/json", "data": { "appinfoA": "abc", "appinfoB": 123 } })),
-        ("A-2", "application/json", vec![], b" [ 1, null ] ", json!({ "datacontenttype": "application/json", "data": [1, null] })),
-        ("A-3", "application/vnd.x+json", vec![], b"\"text\"", json!({ "datacontenttype": "application/vnd.x+json", "data": "text" })),
-        ("A-4", "text/plain; charset=utf-8", vec![], "a \"quoted\" € text\n".as_bytes(), text("text/plain; charset=utf-8", "a \"quoted\" € text\n")),
-        ("A-5", "application/octet-stream", vec![], b"\0\x01\xff", json!({ "datacontenttype": "application/octet-stream", "data_base64": "AAH/" })),
-        ("A-6", "application/json", vec![("ce-subject", "Euro%20%E2%82%AC%20%F0%9F%98%80")], b"1", json!({ "datacontenttype": "application/json", "data": 1, "subject": "Euro € 😀" })),
-        ("A-7", "application/json", vec![("ce-time", "2018-04-05T17:31:00Z"), ("ce-comexampleextension1", "value")], b"true",
-            json!({ "datacontenttype": "application/json", "data": true, "time": "2018-04-05T17:31:00Z", "comexampleextension1": "value" })),
+        (
+            "A-1",
+            "application/json",
+            vec![],
+            &br#"{"appinfoA":"abc","appinfoB":123}"#[..],
+            json!({ "datacontenttype": "application/json", "data": { "appinfoA": "abc", "appinfoB": 123 } }),
+        ),
+        (
+            "A-2",
+            "application/json",
+            vec![],
+            b" [ 1, null ] ",
+            json!({ "datacontenttype": "application/json", "data": [1, null] }),
+        ),
+        (
+            "A-3",
+            "application/vnd.x+json",
+            vec![],
+            b"\"text\"",
+            json!({ "datacontenttype": "application/vnd.x+json", "data": "text" }),
+        ),
+        (
+            "A-4",
+            "text/plain; charset=utf-8",
+            vec![],
+            "a \"quoted\" € text\n".as_bytes(),
+            text("text/plain; charset=utf-8", "a \"quoted\" € text\n"),
+        ),
+        (
+            "A-5",
+            "application/octet-stream",
+            vec![],
+            b"\0\x01\xff",
+            json!({ "datacontenttype": "application/octet-stream", "data_base64": "AAH/" }),
+        ),
+        (
+            "A-6",
+            "application/json",
+            vec![("ce-subject", "Euro%20%E2%82%AC%20%F0%9F%98%80")],
+            b"1",
+            json!({ "datacontenttype": "application/json", "data": 1, "subject": "Euro € 😀" }),
+        ),
+        (
+            "A-7",
+            "application/json",
+            vec![("ce-time", "2018-04-05T17:31:00Z"), ("ce-comexampleextension1", "value")],
+            b"true",
+            json!({ "datacontenttype": "application/json", "data": true, "time": "2018-04-05T17:31:00Z", "comexampleextension1": "value" }),
+        ),
         ("A-8", "application/json", vec![], b"", json!({ "datacontenttype": "application/json" })),
     ] {
         let answer = send(&gateway, &tenant, content_type, &binary(id, &attributes), body);
         assert_eq!(answer.status, 202, "{id}: {}", answer.text());
         let again = structured(&gateway, &tenant, &with(event(id), members));
-        assert_eq!((again.status, &again.json()["status"]), (202, &json!("duplicate")), "{id}: {}", again.text());
+        assert_eq!(
+            (again.status, &again.json()["status"]),
+            (202, &json!("duplicate")),
+            "{id}: {}",
+            again.text()
+        );
         assert_eq!(again.json()["event_id"], answer.json()["event_id"], "{id}");
     }
     assert_quiet(&gateway);
@@ -97,11 +158,14 @@ fn batches() {
     let events = json!([event("1"), { "specversion": "1.0" }, event("1"), with(event("2"), json!({ "type": "com.example.other" })), 7]);
     for path in ["/v1/events", "/v1/events/batch"] {
         let headers = request::headers(&tenant, BATCHED, &[]);
-        let answered = receipts(&gateway.request("POST", path, &headers, events.to_string().as_bytes()));
-        let statuses: Vec<_> = answered.iter().map(|receipt| receipt["status"].as_str().unwrap()).collect();
+        let answered =
+            receipts(&gateway.request("POST", path, &headers, events.to_string().as_bytes()));
+        let statuses: Vec<_> =
+            answered.iter().map(|receipt| receipt["status"].as_str().unwrap()).collect();
         let first = if path == "/v1/events" { "accepted" } else { "duplicate" };
         assert_eq!(statuses, [first, "rejected", "duplicate", first, "rejected"], "{path}");
-        let places: Vec<_> = findings(&answered[1]).into_iter().map(|(_, pointer)| pointer).collect();
+        let places: Vec<_> =
+            findings(&answered[1]).into_iter().map(|(_, pointer)| pointer).collect();
         assert_eq!(places, ["/id", "/source", "/type"]);
     }
     assert_quiet(&gateway);
@@ -127,11 +191,26 @@ fn wrong_events() {
         assert_eq!(found, places, "{event}");
     }
     for (content_type, headers, body, kind) in [
-        ("application/json", binary("1", &[("ce-subject", "%zz")]), &b"1"[..], "malformed-cloudevent"),
+        (
+            "application/json",
+            binary("1", &[("ce-subject", "%zz")]),
+            &b"1"[..],
+            "malformed-cloudevent",
+        ),
         ("application/json", binary("1", &[("ce-subject", "%ff")]), b"1", "malformed-cloudevent"),
-        ("application/json", binary("1", &[("ce-subject", "a"), ("ce-subject", "b")]), b"1", "malformed-cloudevent"),
+        (
+            "application/json",
+            binary("1", &[("ce-subject", "a"), ("ce-subject", "b")]),
+            b"1",
+            "malformed-cloudevent",
+        ),
         ("application/json", binary("1", &[("ce-data", "1")]), b"1", "malformed-cloudevent"),
-        ("application/json", binary("1", &[("ce-datacontenttype", "text/plain")]), b"1", "malformed-cloudevent"),
+        (
+            "application/json",
+            binary("1", &[("ce-datacontenttype", "text/plain")]),
+            b"1",
+            "malformed-cloudevent",
+        ),
         ("application/json", binary("1", &[("ce-under_score", "1")]), b"1", "malformed-cloudevent"),
         ("text/plain", binary("1", &[]), b"\xff", "malformed-cloudevent"),
         ("application/json", binary("1", &[]), b"{", "malformed-json"),

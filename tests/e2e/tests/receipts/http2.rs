@@ -15,13 +15,20 @@ type Sender = SendRequest<Full<Bytes>>;
 
 async fn connect(gateway: &Gateway) -> Sender {
     let stream = tokio::net::TcpStream::connect(&gateway.ingress).await.unwrap();
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let handshake =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (sender, connection) = handshake.await.unwrap();
     tokio::spawn(connection);
     sender
 }
 
-fn request(gateway: &Gateway, tenant: &Tenant, path: &str, more: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+fn request(
+    gateway: &Gateway,
+    tenant: &Tenant,
+    path: &str,
+    more: &[(&str, &str)],
+    body: &str,
+) -> Request<Full<Bytes>> {
     let mut request = Request::post(format!("http://{}{path}", gateway.ingress))
         .header("x-api-key", &tenant.key)
         .header("content-type", "application/json");
@@ -60,7 +67,11 @@ async fn answers_are_those_of_http_1() {
     }
     // One body that is too large ends its stream alone.
     let large = " ".repeat(5 << 20);
-    let answer = sender.clone().send_request(request(&gateway, &tenant, "/v1/events", &[], &large)).await.unwrap();
+    let answer = sender
+        .clone()
+        .send_request(request(&gateway, &tenant, "/v1/events", &[], &large))
+        .await
+        .unwrap();
     assert_eq!(answer.status().as_u16(), 413);
     let (status, _) = send(&sender, request(&gateway, &tenant, "/v1/events", &[], &event)).await;
     assert_eq!(status.as_u16(), 202);
@@ -74,7 +85,10 @@ async fn many_streams_at_once() {
     let sender = connect(&gateway).await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..300 {
-        let (sender, request) = (sender.clone(), request(&gateway, &tenant, "/v1/events", &[], &format!("{{\"key\":{}}}", n % 100)));
+        let (sender, request) = (
+            sender.clone(),
+            request(&gateway, &tenant, "/v1/events", &[], &format!("{{\"key\":{}}}", n % 100)),
+        );
         tasks.spawn(async move { send(&sender, request).await });
     }
     let (mut accepted, mut others) = (0, 0);
@@ -97,7 +111,8 @@ async fn headers_beyond_the_limit() {
     tenant.activate(&gateway, &revision::plain());
     let sender = connect(&gateway).await;
     let large = "y".repeat(20 << 10);
-    let (status, _) = send(&sender, request(&gateway, &tenant, "/v1/events", &[("x-large", &large)], "{}")).await;
+    let (status, _) =
+        send(&sender, request(&gateway, &tenant, "/v1/events", &[("x-large", &large)], "{}")).await;
     assert_eq!(status.as_u16(), 431);
     let (status, _) = send(&sender, request(&gateway, &tenant, "/v1/events", &[], "{}")).await;
     assert_eq!(status.as_u16(), 202);

@@ -27,11 +27,25 @@ fn make_key(gateway: &Gateway, tenant: &Tenant, request: &Value) -> Value {
 fn unknown_keys() {
     let (gateway, tenant) = start();
     tenant.activate(&gateway, &revision::plain());
-    let (upper, longer, shorter) = (tenant.key.to_uppercase(), format!("{}x", tenant.key), &tenant.key[..tenant.key.len() - 1]);
+    let (upper, longer, shorter) = (
+        tenant.key.to_uppercase(),
+        format!("{}x", tenant.key),
+        &tenant.key[..tenant.key.len() - 1],
+    );
     let (huge, bearer) = ("k".repeat(4000), format!("Bearer {}", tenant.key));
     for keys in [
-        &[][..], &[""], &["x"], &[&upper], &[&longer], &[shorter], &[&huge], &[&bearer], &["ключ"], &[&tenant.key, &tenant.key],
-        &[&tenant.key, "x"], &["' OR 1=1 --"],
+        &[][..],
+        &[""],
+        &["x"],
+        &[&upper],
+        &[&longer],
+        &[shorter],
+        &[&huge],
+        &[&bearer],
+        &["ключ"],
+        &[&tenant.key, &tenant.key],
+        &[&tenant.key, "x"],
+        &["' OR 1=1 --"],
     ] {
         let answer = post_with(&gateway, keys);
         problem(&answer, 401, "unauthenticated");
@@ -48,7 +62,8 @@ fn unknown_keys() {
 fn keys_that_are_known_and_not_good() {
     let (gateway, tenant) = start();
     tenant.activate(&gateway, &revision::plain());
-    let reader = make_key(&gateway, &tenant, &json!({ "name": "reader", "scopes": ["events:read"] }));
+    let reader =
+        make_key(&gateway, &tenant, &json!({ "name": "reader", "scopes": ["events:read"] }));
     problem(&post_with(&gateway, &[reader["key"].as_str().unwrap()]), 403, "forbidden");
 
     let writer = make_key(&gateway, &tenant, &json!({ "name": "writer" }));

@@ -26,7 +26,12 @@ fn single_events() {
     let (gateway, tenant) = start();
     tenant.activate(&gateway, &revision::audit());
     let answer = tenant.post(&gateway, &revision::audit_event("k-1"));
-    assert_eq!((answer.status, answer.header("content-type")), (202, Some("application/json")), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (202, Some("application/json")),
+        "{}",
+        answer.text()
+    );
     assert_eq!(answer.header("idempotency-replayed"), None);
     let receipt = answer.json();
     check_receipt(&receipt);
@@ -36,9 +41,12 @@ fn single_events() {
     let answer = tenant.post(&gateway, &revision::audit_event("k-1"));
     assert_eq!((answer.status, answer.header("idempotency-replayed")), (202, Some("true")));
     let replay = answer.json();
-    assert_eq!(replay, json!({
-        "event_id": receipt["event_id"], "received_at": receipt["received_at"], "status": "duplicate", "first_status": "accepted",
-    }));
+    assert_eq!(
+        replay,
+        json!({
+            "event_id": receipt["event_id"], "received_at": receipt["received_at"], "status": "duplicate", "first_status": "accepted",
+        })
+    );
 
     let mut other = revision::audit_event("k-1");
     other["actor"]["id"] = json!("u-2");
@@ -52,10 +60,21 @@ fn single_events() {
     assert_eq!(answer.status, 202, "{}", answer.text());
     let receipt = answer.json();
     assert_eq!(receipt["status"], "quarantined");
-    let expected = [("bad-format".to_owned(), "/timestamp".to_owned()), ("score-range".to_owned(), "/score".to_owned())];
+    let expected = [
+        ("bad-format".to_owned(), "/timestamp".to_owned()),
+        ("score-range".to_owned(), "/score".to_owned()),
+    ];
     assert_eq!(findings(&receipt), expected);
-    let severities: Vec<_> = receipt["findings"].as_array().unwrap().iter().map(|f| (&f["rule"], &f["severity"])).collect();
-    assert_eq!(severities, [(&json!("fields"), &json!("soft")), (&json!("quality"), &json!("warn"))]);
+    let severities: Vec<_> = receipt["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (&f["rule"], &f["severity"]))
+        .collect();
+    assert_eq!(
+        severities,
+        [(&json!("fields"), &json!("soft")), (&json!("quality"), &json!("warn"))]
+    );
     assert_quiet(&gateway);
 }
 
@@ -67,20 +86,47 @@ fn required_fields() {
     tenant.activate(&gateway, &revision::audit());
     let event = json!({ "actor": { "id": "" }, "action": { "name": null }, "resource": { "type": 7 }, "timestamp": 5 });
     let rejected = problem(&tenant.post(&gateway, &event), 400, "event-rejected");
-    let expected = [("empty", "/actor/id"), ("null", "/action/name"), ("wrong-type", "/resource/type"), ("missing", "/resource/id")];
-    let hard: Vec<_> = rejected["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "hard").collect();
+    let expected = [
+        ("empty", "/actor/id"),
+        ("null", "/action/name"),
+        ("wrong-type", "/resource/type"),
+        ("missing", "/resource/id"),
+    ];
+    let hard: Vec<_> = rejected["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["severity"] == "hard")
+        .collect();
     for ((code, pointer), finding) in expected.into_iter().zip(&hard) {
-        assert_eq!((&finding["code"], &finding["pointer"]), (&json!(code), &json!(pointer)), "{rejected}");
-        assert!(finding["detail"].as_str().is_some_and(|detail| detail.contains("must ")), "{finding}");
+        assert_eq!(
+            (&finding["code"], &finding["pointer"]),
+            (&json!(code), &json!(pointer)),
+            "{rejected}"
+        );
+        assert!(
+            finding["detail"].as_str().is_some_and(|detail| detail.contains("must ")),
+            "{finding}"
+        );
     }
     assert_eq!(hard.len(), expected.len(), "{rejected}");
     for (event, pointers) in [
         (json!({}), vec!["/actor/id", "/action/name", "/resource/type", "/resource/id"]),
-        (json!({ "actor": "u-1", "action": [], "resource": 1 }), vec!["/actor/id", "/action/name", "/resource/type", "/resource/id"]),
-        (json!({ "actor": { "id": 1 }, "action": { "name": "x" }, "resource": { "type": "a", "id": "b" } }), vec!["/actor/id"]),
+        (
+            json!({ "actor": "u-1", "action": [], "resource": 1 }),
+            vec!["/actor/id", "/action/name", "/resource/type", "/resource/id"],
+        ),
+        (
+            json!({ "actor": { "id": 1 }, "action": { "name": "x" }, "resource": { "type": "a", "id": "b" } }),
+            vec!["/actor/id"],
+        ),
     ] {
         let rejected = problem(&tenant.post(&gateway, &event), 400, "event-rejected");
-        let hard = rejected["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "hard");
+        let hard = rejected["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["severity"] == "hard");
         let places: Vec<_> = hard.map(|finding| finding["pointer"].as_str().unwrap()).collect();
         assert_eq!(places, pointers, "{event}");
     }
@@ -101,25 +147,49 @@ fn batches() {
     let mut without = revision::audit_event("");
     without.as_object_mut().unwrap().remove("key");
     let events = [
-        revision::audit_event("k-1"), soft.clone(), json!({ "key": "k-3" }), revision::audit_event("k-0"), other, revision::audit_event("k-1"),
-        json!(5), without.clone(), soft, json!({ "key": "k-3" }), without,
+        revision::audit_event("k-1"),
+        soft.clone(),
+        json!({ "key": "k-3" }),
+        revision::audit_event("k-0"),
+        other,
+        revision::audit_event("k-1"),
+        json!(5),
+        without.clone(),
+        soft,
+        json!({ "key": "k-3" }),
+        without,
     ];
     let answer = tenant.post_batch(&gateway, &events);
     let answered = receipts(&answer);
     let expected = [
-        "accepted", "quarantined", "rejected", "duplicate", "conflict", "duplicate", "rejected", "accepted", "duplicate", "rejected", "accepted",
+        "accepted", "quarantined", "rejected", "duplicate", "conflict", "duplicate", "rejected",
+        "accepted", "duplicate", "rejected", "accepted",
     ];
     assert_eq!(statuses(&answer), expected);
     assert_eq!(answered[3]["event_id"], first["event_id"]);
     assert_eq!(answered[5]["event_id"], answered[0]["event_id"]);
-    assert_eq!((&answered[5]["first_status"], &answered[8]["first_status"]), (&json!("accepted"), &json!("quarantined")));
-    assert_eq!(answered[9]["findings"], answered[2]["findings"], "a copy of what was rejected is rejected for the same reasons");
-    let mut ids: Vec<_> = answered.iter().map(|receipt| receipt["event_id"].as_str().unwrap()).collect();
+    assert_eq!(
+        (&answered[5]["first_status"], &answered[8]["first_status"]),
+        (&json!("accepted"), &json!("quarantined"))
+    );
+    assert_eq!(
+        answered[9]["findings"], answered[2]["findings"],
+        "a copy of what was rejected is rejected for the same reasons"
+    );
+    let mut ids: Vec<_> =
+        answered.iter().map(|receipt| receipt["event_id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), events.len() - 2, "events have ids of their own, replays that of the first");
+    assert_eq!(
+        ids.len(),
+        events.len() - 2,
+        "events have ids of their own, replays that of the first"
+    );
     let counted = &gateway.status()["events"];
-    assert_eq!(counted, &json!({ "accepted": 4, "quarantined": 1, "duplicate": 3, "rejected": 3, "conflict": 1, "retry": 0 }));
+    assert_eq!(
+        counted,
+        &json!({ "accepted": 4, "quarantined": 1, "duplicate": 3, "rejected": 3, "conflict": 1, "retry": 0 })
+    );
     assert_quiet(&gateway);
 }
 
@@ -136,7 +206,8 @@ fn forms_and_encodings_agree() {
     let (gateway, tenant) = start();
     tenant.activate(&gateway, &revision::audit());
     let events = |run: usize| {
-        let mut events: Vec<Value> = (0..50).map(|n| revision::audit_event(&format!("{run}-{n}"))).collect();
+        let mut events: Vec<Value> =
+            (0..50).map(|n| revision::audit_event(&format!("{run}-{n}"))).collect();
         for (place, event) in events.iter_mut().enumerate() {
             match place % 5 {
                 1 => event["timestamp"] = json!("?"),
@@ -149,15 +220,21 @@ fn forms_and_encodings_agree() {
     };
     let mut results = Vec::new();
     for (run, (path, is_lines, encoding)) in [
-        ("/v1/events/batch", false, ""), ("/v1/events/batch", false, "gzip"), ("/v1/events/batch", false, "zstd"), ("/v1/events/batch", true, ""),
-        ("/v1/events/batch", true, "zstd"), ("/v1/events", true, "gzip"), ("/v1/events", true, "identity"),
+        ("/v1/events/batch", false, ""),
+        ("/v1/events/batch", false, "gzip"),
+        ("/v1/events/batch", false, "zstd"),
+        ("/v1/events/batch", true, ""),
+        ("/v1/events/batch", true, "zstd"),
+        ("/v1/events", true, "gzip"),
+        ("/v1/events", true, "identity"),
     ]
     .into_iter()
     .enumerate()
     {
         let events = events(run);
         let lines: Vec<_> = events.iter().map(Value::to_string).collect();
-        let body = if is_lines { lines.join("\n") } else { json!({ "events": events }).to_string() };
+        let body =
+            if is_lines { lines.join("\n") } else { json!({ "events": events }).to_string() };
         let body = match encoding {
             "gzip" => gzip(body.as_bytes()),
             "zstd" => zstd::stream::encode_all(body.as_bytes(), 3).unwrap(),
@@ -165,14 +242,21 @@ fn forms_and_encodings_agree() {
         };
         let content_type = if is_lines { "application/x-ndjson" } else { "application/json" };
         let more = [("content-encoding", encoding)];
-        let headers = request::headers(&tenant, content_type, if encoding.is_empty() { &[] } else { &more });
+        let headers =
+            request::headers(&tenant, content_type, if encoding.is_empty() { &[] } else { &more });
         let answer = gateway.request("POST", path, &headers, &body);
-        let told: Vec<_> = receipts(&answer).iter().map(|receipt| (receipt["status"].clone(), findings(receipt))).collect();
+        let told: Vec<_> = receipts(&answer)
+            .iter()
+            .map(|receipt| (receipt["status"].clone(), findings(receipt)))
+            .collect();
         results.push(told);
     }
     assert!(results.iter().all(|result| *result == results[0]));
     let count = |status: &str| results[0].iter().filter(|(told, _)| told == status).count();
-    assert_eq!((count("accepted"), count("quarantined"), count("rejected"), count("duplicate")), (20, 10, 10, 10));
+    assert_eq!(
+        (count("accepted"), count("quarantined"), count("rejected"), count("duplicate")),
+        (20, 10, 10, 10)
+    );
     assert_quiet(&gateway);
 }
 
@@ -200,7 +284,11 @@ fn sizes_of_batches_change_no_verdict() {
         let mut told = Vec::new();
         for batch in events.chunks(size) {
             let answer = tenant.post_batch_on(&mut connection, batch).unwrap();
-            told.extend(receipts(&answer).iter().map(|receipt| (receipt["status"].clone(), receipt["findings"].clone())));
+            told.extend(
+                receipts(&answer)
+                    .iter()
+                    .map(|receipt| (receipt["status"].clone(), receipt["findings"].clone())),
+            );
         }
         assert_eq!(told.len(), events.len());
         results.push(told);

@@ -22,21 +22,28 @@ pub(crate) fn host_with(compile: CompileOptions) -> PluginHost {
 pub(crate) fn code_file(folder: &Path) -> PathBuf {
     let entries = fs::read_dir(folder).expect("the folder of compiled code");
     let mut files = entries.map(|entry| entry.expect("an entry").path());
-    files.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).expect("compiled code")
+    files
+        .find(|path| path.extension().is_some_and(|extension| extension == "cwasm"))
+        .expect("compiled code")
 }
 
 #[tokio::test]
 async fn the_second_time_no_compiler_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = folder.path().join("compiled");
-    let first = host_with(compiling("compile", &cache)).compile(HOSTILE).await.expect("it compiles");
+    let first =
+        host_with(compiling("compile", &cache)).compile(HOSTILE).await.expect("it compiles");
     assert!(first.compile_time > Duration::ZERO && first.code_bytes > 0);
     // A new host, whose compiler does not work.
-    let second = host_with(compiling("abort", &cache)).compile(HOSTILE).await.expect("from the cache");
+    let second =
+        host_with(compiling("abort", &cache)).compile(HOSTILE).await.expect("from the cache");
     assert_eq!((second.compile_time, second.code_bytes), (Duration::ZERO, first.code_bytes));
     assert_eq!(second.exports, ["tidegate:rules/rules@1.0.0"]);
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!((mode(&cache), mode(&code_file(&cache)), mode(&cache.join("mac-key"))), (0o700, 0o600, 0o600));
+    assert_eq!(
+        (mode(&cache), mode(&code_file(&cache)), mode(&cache.join("mac-key"))),
+        (0o700, 0o600, 0o600)
+    );
 }
 
 /// Damage anywhere, in the MAC or in the code, is found; the code is made again, never loaded.
@@ -49,16 +56,29 @@ async fn damaged_code_is_compiled_again() {
     let file = code_file(&cache);
     let good = fs::read(&file).expect("compiled code");
     let last = good.len() - 1;
-    let mut damages: Vec<Vec<u8>> = [0, 31, 32, 100, last / 2, last].map(|at| {
-        let mut bytes = good.clone();
-        bytes[at] ^= 1;
-        bytes
-    }).into();
-    damages.extend([vec![], good[..20].to_vec(), good[..last].to_vec(), [&good[..], b"x"].concat()]);
+    let mut damages: Vec<Vec<u8>> = [0, 31, 32, 100, last / 2, last]
+        .map(|at| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            bytes
+        })
+        .into();
+    damages.extend([
+        vec![],
+        good[..20].to_vec(),
+        good[..last].to_vec(),
+        [&good[..], b"x"].concat(),
+    ]);
     for (place, damaged) in damages.into_iter().enumerate() {
         fs::write(&file, damaged).expect("the file can be written");
-        let error = host_with(compiling("abort", &cache)).compile(HOSTILE).await.expect_err("it must be compiled");
-        assert!(matches!(error, CompileError::Child(ChildError::Ended(_))), "damage {place}: {error}");
+        let error = host_with(compiling("abort", &cache))
+            .compile(HOSTILE)
+            .await
+            .expect_err("it must be compiled");
+        assert!(
+            matches!(error, CompileError::Child(ChildError::Ended(_))),
+            "damage {place}: {error}"
+        );
         fs::write(&file, &good).expect("the file can be written");
     }
     fs::write(&file, &good[..last]).expect("the file can be written");
@@ -72,11 +92,15 @@ async fn code_is_bound_to_its_name_and_its_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
     host_with(compiling("compile", &ours)).compile(HOSTILE).await.expect("it compiles");
-    let other = Bytes::from_static(tidegate_plugins::find("required").expect("it is built in").component);
+    let other =
+        Bytes::from_static(tidegate_plugins::find("required").expect("it is built in").component);
     host_with(compiling("compile", &theirs)).compile(other.clone()).await.expect("it compiles");
     let name = code_file(&theirs).file_name().expect("a name").to_owned();
     fs::copy(code_file(&ours), ours.join(&name)).expect("a copy");
-    let error = host_with(compiling("abort", &ours)).compile(other.clone()).await.expect_err("another name");
+    let error = host_with(compiling("abort", &ours))
+        .compile(other.clone())
+        .await
+        .expect_err("another name");
     assert!(matches!(error, CompileError::Child(ChildError::Ended(_))), "{error}");
     fs::copy(theirs.join(&name), ours.join(&name)).expect("a copy");
     let error = host_with(compiling("abort", &ours)).compile(other).await.expect_err("another key");
@@ -90,7 +114,8 @@ fn a_folder_that_is_open_to_others_is_refused() {
         let cache = folder.path().join(format!("{mode:o}"));
         fs::create_dir(&cache).expect("a folder");
         fs::set_permissions(&cache, fs::Permissions::from_mode(mode)).expect("it is ours");
-        let options = HostOptions { compile: compiling("compile", &cache), limits: limits(), workers: 1 };
+        let options =
+            HostOptions { compile: compiling("compile", &cache), limits: limits(), workers: 1 };
         let error = PluginHost::new(options).expect_err("the folder is open");
         assert!(matches!(error, HostError::Cache(CacheError::Open(_))), "{error}");
         assert!(error.to_string().contains("chmod 700"), "{error}");
@@ -123,16 +148,29 @@ async fn compilers_that_fail_are_contained() {
     let impatient = CompileOptions { wall: Duration::from_millis(300), ..options("hang") };
     let slow = CompileOptions { cpu_seconds: 1, component_bytes: 64 << 20, ..options("slow") };
     let slow = CompileOptions { command: options("compile").command, ..slow };
-    let small = CompileOptions { command: options("compile").command, memory_bytes: 150 << 20, component_bytes: 64 << 20, ..options("small") };
+    let small = CompileOptions {
+        command: options("compile").command,
+        memory_bytes: 150 << 20,
+        component_bytes: 64 << 20,
+        ..options("small")
+    };
     let cases: [(&str, CompileOptions, Bytes, fn(&ChildError) -> bool); 8] = [
         ("crashes", options("abort"), HOSTILE, |error| matches!(error, ChildError::Ended(_))),
-        ("fails without a word", options("silent"), HOSTILE, |error| matches!(error, ChildError::Ended(_))),
+        ("fails without a word", options("silent"), HOSTILE, |error| {
+            matches!(error, ChildError::Ended(_))
+        }),
         ("hangs", impatient, HOSTILE, |error| matches!(error, ChildError::Timeout(_))),
         ("floods", options("flood"), HOSTILE, |error| matches!(error, ChildError::LargeCode(_))),
         ("is not there", absent, HOSTILE, |error| matches!(error, ChildError::Unavailable(_))),
-        ("takes too long", slow, slow_component().into(), |error| matches!(error, ChildError::Ended(_))),
-        ("takes too much memory", small, slow_component().into(), |error| matches!(error, ChildError::Ended(_))),
-        ("takes no such component", options("compile"), invalid(), |error| matches!(error, ChildError::Refused(_))),
+        ("takes too long", slow, slow_component().into(), |error| {
+            matches!(error, ChildError::Ended(_))
+        }),
+        ("takes too much memory", small, slow_component().into(), |error| {
+            matches!(error, ChildError::Ended(_))
+        }),
+        ("takes no such component", options("compile"), invalid(), |error| {
+            matches!(error, ChildError::Refused(_))
+        }),
     ];
     for (what, options, component, expected) in cases {
         let error = host_with(options).compile(component).await.expect_err(what);
@@ -144,5 +182,7 @@ async fn compilers_that_fail_are_contained() {
 }
 
 fn invalid() -> Bytes {
-    wat::parse_str("(component (core module (func (result i32) i64.const 1)))").expect("a component as text").into()
+    wat::parse_str("(component (core module (func (result i32) i64.const 1)))")
+        .expect("a component as text")
+        .into()
 }

@@ -23,16 +23,27 @@ async fn admit(host: &PluginHost, builtin: &Builtin, case: &Case) -> Result<Plan
     let compiled = host.compile(Bytes::from_static(builtin.component)).await.expect("it compiles");
     let name = RuleName::new(builtin.name).expect("a rule's name");
     let config = serde_json::from_str(case.config.get()).expect("JSON");
-    host.admit(&tenant("acme"), name, &compiled.component, &config, OnFault::Quarantine, None, &case.tables()).await
+    host.admit(
+        &tenant("acme"),
+        name,
+        &compiled.component,
+        &config,
+        OnFault::Quarantine,
+        None,
+        &case.tables(),
+    )
+    .await
 }
 
 /// The time and id of a row: the id says when the event was received, so a case that gives both
 /// gets an id of that time; see `case::settle_ids`.
 fn row(case: &Case, at: usize) -> Row {
     let host = |column: &str| case.host_column(at, column);
-    let received_at = host("@received_at").map(|text| UnixMillis::parse_rfc3339(text).expect("a time"));
+    let received_at =
+        host("@received_at").map(|text| UnixMillis::parse_rfc3339(text).expect("a time"));
     let id: Option<EventId> = host("@event_id").map(|text| text.parse().expect("an event id"));
-    let minted = || EventId::from_parts(received_at.unwrap_or(UnixMillis(1_795_000_000_000)), 0, at as u64);
+    let minted =
+        || EventId::from_parts(received_at.unwrap_or(UnixMillis(1_795_000_000_000)), 0, at as u64);
     Row {
         document: Arc::new(Document::parse(case.events[at].get().into()).expect("an event")),
         root: 0,
@@ -63,8 +74,12 @@ fn said(judgements: &[Judgement], case: &Case) -> Value {
     let (mut findings, mut patches) = (Vec::new(), Vec::new());
     for (row, judgement) in judgements.iter().enumerate() {
         for finding in &judgement.findings {
-            let asked = case.expected_findings().get(findings.len()).is_none_or(|asked| asked.get("detail").is_some());
-            let mut said = json!({ "row": row, "code": *finding.code, "severity": finding.severity });
+            let asked = case
+                .expected_findings()
+                .get(findings.len())
+                .is_none_or(|asked| asked.get("detail").is_some());
+            let mut said =
+                json!({ "row": row, "code": *finding.code, "severity": finding.severity });
             if let Some(pointer) = &finding.pointer {
                 said["pointer"] = json!(**pointer);
             }
@@ -88,17 +103,25 @@ fn said(judgements: &[Judgement], case: &Case) -> Value {
 
 fn cases() -> impl Iterator<Item = (&'static Builtin, String, Case)> {
     tidegate_plugins::all().iter().flat_map(|builtin| {
-        builtin.cases.iter().map(move |(name, text)| (builtin, format!("{}/{name}", builtin.name), Case::parse(text)))
+        builtin.cases.iter().map(move |(name, text)| {
+            (builtin, format!("{}/{name}", builtin.name), Case::parse(text))
+        })
     })
 }
 
 fn check_problems(name: &str, admitted: Result<PlanRule, AdmitError>, expected: &[Value]) {
-    let Err(AdmitError::Problems(problems)) = admitted else { panic!("{name}: the configuration was taken") };
+    let Err(AdmitError::Problems(problems)) = admitted else {
+        panic!("{name}: the configuration was taken")
+    };
     assert_eq!(problems.len(), expected.len(), "{name}: {problems:?}");
     for (problem, expected) in problems.iter().zip(expected) {
         assert_eq!(json!(problem.pointer), expected["pointer"], "{name}");
         let part = expected["message"].as_str().expect("a message");
-        assert!(problem.detail.contains(part), "{name}: `{}` does not say `{part}`", problem.detail);
+        assert!(
+            problem.detail.contains(part),
+            "{name}: `{}` does not say `{part}`",
+            problem.detail
+        );
     }
 }
 
@@ -113,12 +136,17 @@ async fn every_case_is_met_in_the_engine() {
             check_problems(&name, admitted, expected);
             continue;
         }
-        let plan = Plan::new(vec![admitted.unwrap_or_else(|error| panic!("{name}: {error:?}"))]).expect("a plan");
+        let plan = Plan::new(vec![admitted.unwrap_or_else(|error| panic!("{name}: {error:?}"))])
+            .expect("a plan");
         let whole = judge(&plan, &case, 0..case.events.len()).await;
         assert_eq!(said(&whole, &case), case.expected(), "{name}");
         // The host cuts what is large into several calls, here each row.
         host.set_limits(Limits { call_input_bytes: 1, ..limits() });
-        assert_eq!(said(&judge(&plan, &case, 0..case.events.len()).await, &case), case.expected(), "{name}, row by row");
+        assert_eq!(
+            said(&judge(&plan, &case, 0..case.events.len()).await, &case),
+            case.expected(),
+            "{name}, row by row"
+        );
         host.set_limits(limits());
         if !case.counts_occurrences() {
             let mut alone = Vec::new();

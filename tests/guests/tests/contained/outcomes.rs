@@ -64,7 +64,12 @@ async fn spoiled_patches_are_faults() {
     for (mode, why) in PATCHES {
         check_contained(&host, &json!({ "mode": mode, "enricher": true }), why).await;
     }
-    check_contained(&host, &json!({ "mode": "patch-duplicate-names", "enricher": true }), "not JSON").await;
+    check_contained(
+        &host,
+        &json!({ "mode": "patch-duplicate-names", "enricher": true }),
+        "not JSON",
+    )
+    .await;
 }
 
 /// A patch is small on its way and large where it is kept: the pointer is written out.
@@ -72,7 +77,8 @@ async fn spoiled_patches_are_faults() {
 async fn patches_are_bounded_as_they_are_kept() {
     let host = host(limits());
     let write = format!("/{}", "x".repeat(1000));
-    let config = json!({ "mode": "patch-flood", "amount": 300_000, "enricher": true, "write": write });
+    let config =
+        json!({ "mode": "patch-flood", "amount": 300_000, "enricher": true, "write": write });
     check_contained(&host, &config, "it returned more than 4194304 bytes").await;
 }
 
@@ -83,9 +89,12 @@ async fn patches_of_the_others_are_kept() {
     let plan = plan(&host, &json!({ "mode": "patch-no-json", "enricher": true })).await;
     let judgements = judge(&plan, &events(7, &[3])).await;
     for (at, judgement) in judgements.iter().enumerate() {
-        let patches: Vec<_> = tidegate_event::patch::decode(&judgement.patches).map(Result::unwrap).collect();
-        let values: Vec<_> = patches.iter().map(|patch| (patch.pointer, patch.value.to_vec())).collect();
-        let expected = if at == 3 { vec![] } else { vec![("/patched", at.to_string().into_bytes())] };
+        let patches: Vec<_> =
+            tidegate_event::patch::decode(&judgement.patches).map(Result::unwrap).collect();
+        let values: Vec<_> =
+            patches.iter().map(|patch| (patch.pointer, patch.value.to_vec())).collect();
+        let expected =
+            if at == 3 { vec![] } else { vec![("/patched", at.to_string().into_bytes())] };
         assert_eq!(values, expected);
     }
 }

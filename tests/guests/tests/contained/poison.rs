@@ -21,7 +21,8 @@ struct Poisoned {
 fn poisoned() -> &'static Poisoned {
     static ONCE: OnceLock<Poisoned> = OnceLock::new();
     ONCE.get_or_init(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let host = host(limits());
         let plan = runtime.block_on(plan(&host, &json!({ "mode": "panic" })));
         Poisoned { runtime, _host: host, plan }
@@ -53,8 +54,14 @@ fn one_poison_row_is_found_wherever_it_stands() {
         for at in 0..count {
             for (row, judgement) in judged(count, &[at]).iter().enumerate() {
                 match fault(judgement) {
-                    Some((_, why)) => assert!(row == at && !why.contains(GIVEN_UP), "{row} of {count}, poison {at}: {why}"),
-                    None => assert!(row != at && honest(judgement, row), "{row} of {count}, poison {at}"),
+                    Some((_, why)) => assert!(
+                        row == at && !why.contains(GIVEN_UP),
+                        "{row} of {count}, poison {at}: {why}"
+                    ),
+                    None => assert!(
+                        row != at && honest(judgement, row),
+                        "{row} of {count}, poison {at}"
+                    ),
                 }
             }
         }

@@ -16,33 +16,60 @@ fn component(text: &str) -> Vec<u8> {
 /// Sources, and a part of the message that refuses each.
 fn odd_components() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let nested = "(component ".repeat(6) + &")".repeat(6);
-    let large_function = format!("(component (core module (func {})))", "(drop (i32.const 1))".repeat(100_000));
+    let large_function =
+        format!("(component (core module (func {})))", "(drop (i32.const 1))".repeat(100_000));
     let many_functions = format!("(component (core module {}))", "(func)".repeat(60_001));
     let invalid = "(component (core module (func (result i32) i64.const 1)))";
     let half = tidegate_guests::HOSTILE.len() / 2;
     vec![
         ("nothing", vec![], "no WebAssembly"),
         ("garbage", b"These are no components!".to_vec(), "no WebAssembly"),
-        ("a native program", std::fs::read("/proc/self/exe").expect("this program")[..4096].to_vec(), "no WebAssembly"),
-        ("a core module", component("(module (func (export \"evaluate\")))"), "this is a core module"),
+        (
+            "a native program",
+            std::fs::read("/proc/self/exe").expect("this program")[..4096].to_vec(),
+            "no WebAssembly",
+        ),
+        (
+            "a core module",
+            component("(module (func (export \"evaluate\")))"),
+            "this is a core module",
+        ),
         ("half a component", tidegate_guests::HOSTILE[..half].to_vec(), "no WebAssembly"),
         ("no exports", component("(component)"), "does not fit the contract"),
-        ("sockets", component("(component (import \"wasi:sockets/network@0.2.0\" (instance)))"), "`wasi:sockets/network@0.2.0` is not granted"),
-        ("http", component("(component (import \"wasi:http/types@0.2.0\" (instance)))"), "is not granted"),
-        ("a host of its own", component("(component (import \"host\" (func)))"), "`host` is not granted"),
+        (
+            "sockets",
+            component("(component (import \"wasi:sockets/network@0.2.0\" (instance)))"),
+            "`wasi:sockets/network@0.2.0` is not granted",
+        ),
+        (
+            "http",
+            component("(component (import \"wasi:http/types@0.2.0\" (instance)))"),
+            "is not granted",
+        ),
+        (
+            "a host of its own",
+            component("(component (import \"host\" (func)))"),
+            "`host` is not granted",
+        ),
         (
             "a function that the contract does not have",
-            component("(component (import \"tidegate:rules/log@1.0.0\" (instance (export \"wipe\" (func)))))"),
+            component(
+                "(component (import \"tidegate:rules/log@1.0.0\" (instance (export \"wipe\" (func)))))",
+            ),
             "does not fit the contract",
         ),
         (
             "a contract of the future",
-            component("(component (import \"tidegate:rules/log@2.0.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64))))))"),
+            component(
+                "(component (import \"tidegate:rules/log@2.0.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64))))))",
+            ),
             "does not fit the contract",
         ),
         (
             "another type for an export",
-            component("(component (component $c) (instance $i (instantiate $c)) (export \"tidegate:rules/rules@1.0.0\" (instance $i)))"),
+            component(
+                "(component (component $c) (instance $i (instantiate $c)) (export \"tidegate:rules/rules@1.0.0\" (instance $i)))",
+            ),
             "does not fit the contract",
         ),
         ("deep nesting", component(&nested), "nested more than 4 deep"),
@@ -134,7 +161,9 @@ async fn odd_manifests_are_refused_with_a_reason() {
             _ => (pointer, why),
         };
         let Err(AdmitError::Problems(problems)) = admitted else { panic!("{mode} was admitted") };
-        let found = problems.iter().any(|problem| problem.pointer == pointer && problem.detail.contains(why));
+        let found = problems
+            .iter()
+            .any(|problem| problem.pointer == pointer && problem.detail.contains(why));
         assert!(found, "{mode}: {problems:?}");
     }
 }

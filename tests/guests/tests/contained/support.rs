@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tidegate_event::Document;
 use tidegate_plugin_host::compile::CompileOptions;
 use tidegate_plugin_host::host::AdmitError;
-use tidegate_plugin_host::{Batch, HostOptions, Judgement, Limits, Plan, PlanRule, PluginHost, Row, Table, Tables};
+use tidegate_plugin_host::{
+    Batch, HostOptions, Judgement, Limits, Plan, PlanRule, PluginHost, Row, Table, Tables,
+};
 use tidegate_types::revision::OnFault;
 use tidegate_types::{EventId, EventType, RuleName, Severity, TableName, TenantId, UnixMillis};
 
@@ -19,7 +21,10 @@ pub(crate) fn limits() -> Limits {
 
 /// How to compile, with the real child (`compile`) or one that fails.
 pub(crate) fn compiling(how: &str, cache: &Path) -> CompileOptions {
-    CompileOptions::new(vec![env!("CARGO_BIN_EXE_guests-compile").into(), how.into()], cache.to_owned())
+    CompileOptions::new(
+        vec![env!("CARGO_BIN_EXE_guests-compile").into(), how.into()],
+        cache.to_owned(),
+    )
 }
 
 /// A host whose compiled code stays from test to test.
@@ -41,15 +46,26 @@ pub(crate) fn tables() -> Tables {
 }
 
 /// Admits the hostile component as rule `rule` of a tenant.
-pub(crate) async fn admit(host: &PluginHost, tenant: &TenantId, rule: &str, config: &Value, on_fault: OnFault) -> Result<PlanRule, AdmitError> {
-    let compiled = host.compile(Bytes::from_static(tidegate_guests::HOSTILE)).await.expect("the component compiles");
+pub(crate) async fn admit(
+    host: &PluginHost,
+    tenant: &TenantId,
+    rule: &str,
+    config: &Value,
+    on_fault: OnFault,
+) -> Result<PlanRule, AdmitError> {
+    let compiled = host
+        .compile(Bytes::from_static(tidegate_guests::HOSTILE))
+        .await
+        .expect("the component compiles");
     let name = RuleName::new(rule).expect("a rule's name");
     host.admit(tenant, name, &compiled.component, config, on_fault, None, &tables()).await
 }
 
 /// A plan of the hostile component alone.
 pub(crate) async fn plan(host: &PluginHost, config: &Value) -> Plan {
-    let rule = admit(host, &tenant("acme"), "hostile", config, OnFault::Quarantine).await.expect("the rule is admitted");
+    let rule = admit(host, &tenant("acme"), "hostile", config, OnFault::Quarantine)
+        .await
+        .expect("the rule is admitted");
     Plan::new(vec![rule]).expect("a plan")
 }
 
@@ -92,10 +108,21 @@ pub(crate) fn honest(judgement: &Judgement, id: usize) -> bool {
 pub(crate) fn assert_contained(mode: &str, judgements: &[Judgement], poison: &[usize], why: &str) {
     for (at, judgement) in judgements.iter().enumerate() {
         if poison.contains(&at) {
-            let (severity, detail) = fault(judgement).unwrap_or_else(|| panic!("{mode}: row {at} has {:?}", judgement.findings));
-            assert_eq!((severity, judgement.findings.len(), judgement.patches.len()), (Severity::Soft, 1, 0), "{mode}");
-            assert!(detail.contains(why), "{mode}: row {at} faulted with `{detail}`, not with `{why}`");
-            assert!(detail.len() <= 512 && !detail.contains(char::is_control), "{mode}: {detail:?}");
+            let (severity, detail) = fault(judgement)
+                .unwrap_or_else(|| panic!("{mode}: row {at} has {:?}", judgement.findings));
+            assert_eq!(
+                (severity, judgement.findings.len(), judgement.patches.len()),
+                (Severity::Soft, 1, 0),
+                "{mode}"
+            );
+            assert!(
+                detail.contains(why),
+                "{mode}: row {at} faulted with `{detail}`, not with `{why}`"
+            );
+            assert!(
+                detail.len() <= 512 && !detail.contains(char::is_control),
+                "{mode}: {detail:?}"
+            );
         } else {
             assert!(honest(judgement, at), "{mode}: row {at} has {:?}", judgement.findings);
         }

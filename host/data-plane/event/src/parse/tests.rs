@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn error(text: &[u8]) -> JsonError {
-    let mut builder = match Builder::new(text.to_vec(), Limits { depth: 5 }) {
+    let mut builder = match Builder::new(text.to_vec(), Limits { depth: 5, event_depth: 0 }) {
         Ok(builder) => builder,
         Err(error) => return error,
     };
@@ -17,27 +17,54 @@ fn error(text: &[u8]) -> JsonError {
 #[test]
 fn refused_texts_name_the_place() {
     for (text, pointer) in [
-        (&b""[..], ""), (b" ", ""), (b"{", ""), (b"[1,", "/0"), (b"{\"a\":", "/a"), (b"{\"a\":tru}", "/a"),
-        (b"{\"a\":[1,{\"b\":01}]}", "/a/1/b"), (b"{\"a\":1 \"b\":2}", "/a"), (b"{\"a\":1,}", "/a"), (b"[1,]", "/0"),
-        (b"{\"a\":1}x", ""), (b"{\"a\":NaN}", "/a"), (b"{\"a\":Infinity}", "/a"), (b"{\"a\":-}", "/a"),
-        (b"{\"a\":\"\\ud800\"}", "/a"), (b"{\"a\":\"\\udc00\"}", "/a"), (b"{\"a\":\"\\ud800\\u0041\"}", "/a"),
-        (b"{\"a\":\"\\x\"}", "/a"), (b"{\"a\":\"\n\"}", "/a"), (b"{\"a\":\"\xff\"}", ""), (b"{'a':1}", ""), (b"{a:1}", ""),
-        (b"{\"a\":1,\"a\":2}", "/a"), (b"{\"a\":{\"b\":1,\"\\u0062\":2}}", "/a/b"), (b"[[[[[[1]]]]]]", "/0/0/0/0/0"),
-        (b"\xef\xbb\xbf{}", ""), (b"{\"a~/\":[01]}", "/a~0~1/0"),
+        (&b""[..], ""),
+        (b" ", ""),
+        (b"{", ""),
+        (b"[1,", "/0"),
+        (b"{\"a\":", "/a"),
+        (b"{\"a\":tru}", "/a"),
+        (b"{\"a\":[1,{\"b\":01}]}", "/a/1/b"),
+        (b"{\"a\":1 \"b\":2}", "/a"),
+        (b"{\"a\":1,}", "/a"),
+        (b"[1,]", "/0"),
+        (b"{\"a\":1}x", ""),
+        (b"{\"a\":NaN}", "/a"),
+        (b"{\"a\":Infinity}", "/a"),
+        (b"{\"a\":-}", "/a"),
+        (b"{\"a\":\"\\ud800\"}", "/a"),
+        (b"{\"a\":\"\\udc00\"}", "/a"),
+        (b"{\"a\":\"\\ud800\\u0041\"}", "/a"),
+        (b"{\"a\":\"\\x\"}", "/a"),
+        (b"{\"a\":\"\n\"}", "/a"),
+        (b"{\"a\":\"\xff\"}", ""),
+        (b"{'a':1}", ""),
+        (b"{a:1}", ""),
+        (b"{\"a\":1,\"a\":2}", "/a"),
+        (b"{\"a\":{\"b\":1,\"\\u0062\":2}}", "/a/b"),
+        (b"[[[[[[1]]]]]]", "/0/0/0/0/0"),
+        (b"\xef\xbb\xbf{}", ""),
+        (b"{\"a~/\":[01]}", "/a~0~1/0"),
     ] {
-        assert_eq!(error(text).pointer, pointer, "{} {:?}", String::from_utf8_lossy(text), error(text));
+        assert_eq!(
+            error(text).pointer,
+            pointer,
+            "{} {:?}",
+            String::from_utf8_lossy(text),
+            error(text)
+        );
     }
 }
 
 #[test]
 fn a_flaw_leaves_the_rest_readable() {
     let text = br#"[{"a":1,"a":2},{"b":[[[[[[[[1]]]]]]]]},{"c":3}]"#;
-    let mut builder = Builder::new(text.to_vec(), Limits { depth: 5 }).expect("text");
+    let mut builder =
+        Builder::new(text.to_vec(), Limits { depth: 5, event_depth: 1 }).expect("text");
     let root = builder.whole().expect("readable");
     let flaws = builder.take_flaws();
     assert_eq!(
         flaws.iter().map(|f| (f.kind, f.pointer.as_str())).collect::<Vec<_>>(),
-        [(FlawKind::DuplicateName, "/0/a"), (FlawKind::TooDeep, "/1/b/0/0/0")]
+        [(FlawKind::DuplicateName, "/0/a"), (FlawKind::TooDeep, "/1/b/0/0/0/0")]
     );
     let document = builder.finish();
     let last = document.at(root).elements().nth(2).expect("third");
@@ -58,7 +85,8 @@ fn many_names_are_told_apart_without_comparing_all() {
 
 #[test]
 fn several_values_in_one_source() {
-    let mut builder = Builder::new(b"{\"a\":1}\nnope\n[\"\\u00e9\"]".to_vec(), Limits::default()).expect("text");
+    let mut builder =
+        Builder::new(b"{\"a\":1}\nnope\n[\"\\u00e9\"]".to_vec(), Limits::default()).expect("text");
     let first = builder.value(0..7).expect("valid");
     assert_eq!(builder.value(8..12).expect_err("no JSON").offset, 9);
     let third = builder.value(13..23).expect("valid");

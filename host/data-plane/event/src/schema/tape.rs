@@ -21,7 +21,11 @@ impl Json for TapeJson {
         key.into()
     }
 
-    fn with_string_node<T>(buffer: &mut Document, string: &str, f: impl FnOnce(Node<'_>) -> T) -> T {
+    fn with_string_node<T>(
+        buffer: &mut Document,
+        string: &str,
+        f: impl FnOnce(Node<'_>) -> T,
+    ) -> T {
         buffer.unescaped.clear();
         buffer.unescaped.push_str(string);
         buffer.entries.clear();
@@ -138,7 +142,9 @@ fn to_value(node: Node<'_>) -> Value {
         Kind::Array => node.elements().map(to_value).collect(),
         Kind::Object => Value::Object(
             node.members()
-                .map(|(name, value)| (name.as_str().unwrap_or_default().to_owned(), to_value(value)))
+                .map(|(name, value)| {
+                    (name.as_str().unwrap_or_default().to_owned(), to_value(value))
+                })
                 .collect(),
         ),
     }
@@ -158,7 +164,9 @@ impl<'a> Object<'a, TapeJson> for Node<'a> {
     }
 
     fn members(&self) -> Self::MembersIter {
-        Box::new(Node::members(self).map(|(name, value)| (name.as_str().unwrap_or_default(), value)))
+        Box::new(
+            Node::members(self).map(|(name, value)| (name.as_str().unwrap_or_default(), value)),
+        )
     }
 }
 

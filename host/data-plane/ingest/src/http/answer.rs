@@ -40,7 +40,8 @@ pub(super) fn misled(problem: &Problem, allowed: &'static str) -> Response<Body>
 }
 
 fn with_body(problem: &Problem, body: serde_json::Value) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = response(status, PROBLEM, body.to_string().into_bytes());
     let headers = response.headers_mut();
     if let Some(millis) = problem.retry_after_ms {
@@ -48,7 +49,10 @@ fn with_body(problem: &Problem, body: serde_json::Value) -> Response<Body> {
     }
     match problem.kind {
         ProblemType::Unauthenticated => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"tidegate\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("ApiKey realm=\"tidegate\""),
+            );
         }
         ProblemType::UnsupportedMediaType => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
@@ -75,7 +79,11 @@ pub(super) fn receipts(answer: Answer, options: &IngressOptions) -> Response<Bod
 }
 
 fn batch(answer: &Answer) -> Response<Body> {
-    let mut body = format!("{{\"accepted\":{},\"rejected\":{},\"receipts\":[", answer.accepted, answer.rejected).into_bytes();
+    let mut body = format!(
+        "{{\"accepted\":{},\"rejected\":{},\"receipts\":[",
+        answer.accepted, answer.rejected
+    )
+    .into_bytes();
     body.extend_from_slice(&answer.receipts);
     body.extend_from_slice(b"]}");
     response(StatusCode::ACCEPTED, JSON, body)
@@ -83,7 +91,9 @@ fn batch(answer: &Answer) -> Response<Body> {
 
 fn single(answer: Answer, options: &IngressOptions) -> Response<Body> {
     let kind = match answer.status {
-        Status::Accepted | Status::Quarantined => return response(StatusCode::ACCEPTED, JSON, answer.receipts),
+        Status::Accepted | Status::Quarantined => {
+            return response(StatusCode::ACCEPTED, JSON, answer.receipts);
+        }
         Status::Duplicate => {
             let mut response = response(StatusCode::ACCEPTED, JSON, answer.receipts);
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));

@@ -15,16 +15,24 @@ use crate::options::IngressOptions;
 /// # Errors
 /// 413 where it is larger than it may be, compressed or not; 408 where it takes too long; 415 for an
 /// unknown encoding; 400 where it ends early or does not match its encoding.
-pub(super) async fn read(headers: &HeaderMap, body: Incoming, options: &IngressOptions) -> Result<Bytes, Problem> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Incoming,
+    options: &IngressOptions,
+) -> Result<Bytes, Problem> {
     let coding = coding(headers)?;
-    let read = tokio::time::timeout(options.body_timeout, collect(body, options.max_body_bytes)).await;
+    let read =
+        tokio::time::timeout(options.body_timeout, collect(body, options.max_body_bytes)).await;
     let bytes = read.map_err(|_| {
-        let detail = format!("the body did not arrive within {} ms", options.body_timeout.as_millis());
+        let detail =
+            format!("the body did not arrive within {} ms", options.body_timeout.as_millis());
         Problem::new(ProblemType::RequestTimeout, detail)
     })??;
     match coding {
         Coding::Identity => Ok(bytes),
-        Coding::Gzip => decompress(flate2::read::MultiGzDecoder::new(bytes.as_ref()), bytes.len(), options),
+        Coding::Gzip => {
+            decompress(flate2::read::MultiGzDecoder::new(bytes.as_ref()), bytes.len(), options)
+        }
         Coding::Zstd => {
             let decoder = zstd::stream::read::Decoder::new(bytes.as_ref());
             let mut decoder = decoder.map_err(|_| not_as_encoded("zstd"))?;
@@ -57,14 +65,18 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Problem> {
     };
     match (coding, codings.next()) {
         (Some(coding), None) => Ok(coding),
-        (None, _) | (Some(_), Some(_)) => {
-            Err(Problem::new(ProblemType::UnsupportedMediaType, "Content-Encoding must be gzip or zstd, once"))
-        }
+        (None, _) | (Some(_), Some(_)) => Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "Content-Encoding must be gzip or zstd, once",
+        )),
     }
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(ProblemType::TooLarge, format!("a body may have {limit} bytes, decompressed too; send the events in parts"))
+    Problem::new(
+        ProblemType::TooLarge,
+        format!("a body may have {limit} bytes, decompressed too; send the events in parts"),
+    )
 }
 
 async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
@@ -75,7 +87,8 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::new(ProblemType::InvalidRequest, "the body ended early"))?;
+        let frame =
+            frame.map_err(|_| Problem::new(ProblemType::InvalidRequest, "the body ended early"))?;
         let Ok(data) = frame.into_data() else { continue };
         let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + data.len() > limit {
@@ -96,7 +109,11 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
 }
 
 /// Decompresses at most what a body may have, and at most the ratio that honest content reaches.
-fn decompress(mut reader: impl Read, compressed: usize, options: &IngressOptions) -> Result<Bytes, Problem> {
+fn decompress(
+    mut reader: impl Read,
+    compressed: usize,
+    options: &IngressOptions,
+) -> Result<Bytes, Problem> {
     let by_ratio = compressed.saturating_mul(options.max_compression_ratio as usize);
     let limit = options.max_body_bytes.min(by_ratio);
     let mut out = Vec::with_capacity(limit.min(compressed.saturating_mul(4)));
@@ -119,8 +136,13 @@ mod tests {
     #[test]
     fn codings() {
         for (values, expected) in [
-            (&[][..], Ok(Coding::Identity)), (&["identity"], Ok(Coding::Identity)), (&["GZIP"], Ok(Coding::Gzip)),
-            (&["zstd, identity"], Ok(Coding::Zstd)), (&["br"], Err(415)), (&["gzip, gzip"], Err(415)), (&["gzip", "zstd"], Err(415)),
+            (&[][..], Ok(Coding::Identity)),
+            (&["identity"], Ok(Coding::Identity)),
+            (&["GZIP"], Ok(Coding::Gzip)),
+            (&["zstd, identity"], Ok(Coding::Zstd)),
+            (&["br"], Err(415)),
+            (&["gzip, gzip"], Err(415)),
+            (&["gzip", "zstd"], Err(415)),
         ] {
             let mut headers = HeaderMap::new();
             for value in values {

@@ -59,7 +59,9 @@ pub(super) fn form(target: Target, headers: &HeaderMap) -> Result<Form, Problem>
     let value = value.map(|value| value.to_str().unwrap_or("?")).unwrap_or_default();
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let charset = parts.find_map(|part| part.to_ascii_lowercase().strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned()));
+    let charset = parts.find_map(|part| {
+        part.to_ascii_lowercase().strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned())
+    });
     if let Some(charset) = charset.filter(|charset| charset != "utf-8") {
         return unsupported(format!("the charset `{charset}` is not supported: send UTF-8"));
     }
@@ -70,8 +72,13 @@ pub(super) fn form(target: Target, headers: &HeaderMap) -> Result<Form, Problem>
         "application/x-ndjson" | "application/ndjson" => Ok(Form::Lines),
         _ if single && headers.contains_key("ce-specversion") => Ok(Form::CloudEventBinary),
         "application/json" => Ok(if single { Form::Single } else { Form::Batch }),
-        "" => unsupported("send a Content-Type: application/json, application/x-ndjson or one of CloudEvents".into()),
-        other => unsupported(format!("`{other}` is not supported here: send application/json, application/x-ndjson or one of CloudEvents")),
+        "" => unsupported(
+            "send a Content-Type: application/json, application/x-ndjson or one of CloudEvents"
+                .into(),
+        ),
+        other => unsupported(format!(
+            "`{other}` is not supported here: send application/json, application/x-ndjson or one of CloudEvents"
+        )),
     }
 }
 
@@ -97,7 +104,12 @@ mod tests {
             ("application/json", true, Ok(Form::CloudEventBinary), Ok(Form::Batch)),
             ("text/csv", true, Ok(Form::CloudEventBinary), Err(415)),
             ("application/cloudevents+json", false, Ok(Form::CloudEvent), Err(415)),
-            ("application/cloudevents-batch+json; charset=utf-8", false, Ok(Form::CloudEventBatch), Ok(Form::CloudEventBatch)),
+            (
+                "application/cloudevents-batch+json; charset=utf-8",
+                false,
+                Ok(Form::CloudEventBatch),
+                Ok(Form::CloudEventBatch),
+            ),
             ("application/x-ndjson", false, Ok(Form::Lines), Ok(Form::Lines)),
             ("application/json; charset=latin-1", false, Err(415), Err(415)),
             ("application/xml", false, Err(415), Err(415)),
@@ -110,7 +122,9 @@ mod tests {
 
     #[test]
     fn what_is_not_exposed_does_not_exist() {
-        let status = |method, path, exposed: &[Endpoint]| target(&method, path, exposed).map_err(|p| p.kind.status());
+        let status = |method, path, exposed: &[Endpoint]| {
+            target(&method, path, exposed).map_err(|p| p.kind.status())
+        };
         assert_eq!(status(Method::POST, "/v1/events", &[Endpoint::Events]), Ok(Target::Events));
         assert_eq!(status(Method::GET, "/v1/events", &[Endpoint::Events]), Err(405));
         assert_eq!(status(Method::POST, "/v1/events/batch", &[Endpoint::Events]), Err(404));

@@ -27,7 +27,11 @@ use crate::pipeline;
 ///
 /// # Errors
 /// Where the listener itself fails.
-pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(gateway.options.max_connections));
     let builder = Arc::new(builder(&gateway));
     let graceful = GracefulShutdown::new();
@@ -136,20 +140,32 @@ async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<
     }
 }
 
-async fn respond(gateway: &Arc<Gateway>, target: Target, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+async fn respond(
+    gateway: &Arc<Gateway>,
+    target: Target,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Problem> {
     let ready = gateway.health.is_ready();
     match target {
         Target::Ping | Target::Livez => Ok(answer::json(StatusCode::OK, "{\"status\":\"ok\"}")),
         Target::Readyz if ready => Ok(answer::json(StatusCode::OK, "{\"status\":\"ready\"}")),
         Target::Readyz => {
-            let detail = if gateway.health.is_draining() { "the gateway is stopping" } else { "the gateway is starting" };
+            let detail = if gateway.health.is_draining() {
+                "the gateway is stopping"
+            } else {
+                "the gateway is starting"
+            };
             Err(Problem::new(ProblemType::Unavailable, detail))
         }
         Target::Events | Target::Batch => ingest(gateway, target, request).await,
     }
 }
 
-async fn ingest(gateway: &Arc<Gateway>, target: Target, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+async fn ingest(
+    gateway: &Arc<Gateway>,
+    target: Target,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Problem> {
     let (parts, incoming) = request.into_parts();
     let form = route::form(target, &parts.headers)?;
     // Who may not write is told before anything of the body is read.
@@ -168,7 +184,10 @@ async fn ingest(gateway: &Arc<Gateway>, target: Target, request: Request<Incomin
     })?;
     let answer = answer.map_err(|error| {
         tracing::error!(%error, "request failed");
-        Problem::new(ProblemType::Internal, "the request failed; send the events again with the same keys")
+        Problem::new(
+            ProblemType::Internal,
+            "the request failed; send the events again with the same keys",
+        )
     })??;
     Ok(answer::receipts(answer, &gateway.options))
 }

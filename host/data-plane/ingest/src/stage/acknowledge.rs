@@ -63,8 +63,16 @@ pub fn acknowledge(delivered: Delivered, counts: &Counts) -> Answer {
         }
         receipt.write(&mut receipts);
     }
-    let mut answer =
-        Answer { form, receipts, status, accepted: 0, rejected: 0, findings: Vec::new(), retry_after_ms: None, failure };
+    let mut answer = Answer {
+        form,
+        receipts,
+        status,
+        accepted: 0,
+        rejected: 0,
+        findings: Vec::new(),
+        retry_after_ms: None,
+        failure,
+    };
     for (status, count) in Status::ALL.into_iter().zip(tally) {
         counts.add(status, count);
         if status.is_taken() { answer.accepted += count } else { answer.rejected += count }
@@ -75,7 +83,10 @@ pub fn acknowledge(delivered: Delivered, counts: &Counts) -> Answer {
         match outcome {
             Outcome::Rejected { findings } => answer.findings = findings,
             Outcome::Retry { after_ms } => answer.retry_after_ms = Some(after_ms),
-            Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Conflict | Outcome::CopyOf(_) => {}
+            Outcome::Stored { .. }
+            | Outcome::Duplicate { .. }
+            | Outcome::Conflict
+            | Outcome::CopyOf(_) => {}
         }
     }
     drop(place);
@@ -98,11 +109,27 @@ enum Findings<'a> {
     List(&'a [Finding]),
 }
 
-fn receipt<'a>(event_id: EventId, state: &'a State, events: &'a [crate::event::Event]) -> Written<'a> {
-    let plain = |status| Written { event_id, status, first: None, findings: Findings::None, retry_after_ms: None };
+fn receipt<'a>(
+    event_id: EventId,
+    state: &'a State,
+    events: &'a [crate::event::Event],
+) -> Written<'a> {
+    let plain = |status| Written {
+        event_id,
+        status,
+        first: None,
+        findings: Findings::None,
+        retry_after_ms: None,
+    };
     let replay = |event_id, first: Settled| {
         let first = Some(first.into());
-        Written { event_id, status: Status::Duplicate, first, findings: Findings::None, retry_after_ms: None }
+        Written {
+            event_id,
+            status: Status::Duplicate,
+            first,
+            findings: Findings::None,
+            retry_after_ms: None,
+        }
     };
     let outcome = match state {
         // Every stage settles what it does not pass on, and the last passes nothing on.
@@ -110,11 +137,17 @@ fn receipt<'a>(event_id: EventId, state: &'a State, events: &'a [crate::event::E
         State::Settled(outcome) => outcome,
     };
     match outcome {
-        Outcome::Stored { settled, findings } => Written { findings: Findings::Json(findings), ..plain((*settled).into()) },
+        Outcome::Stored { settled, findings } => {
+            Written { findings: Findings::Json(findings), ..plain((*settled).into()) }
+        }
         Outcome::Duplicate { first_id, first } => replay(*first_id, *first),
-        Outcome::Rejected { findings } => Written { findings: Findings::List(findings), ..plain(Status::Rejected) },
+        Outcome::Rejected { findings } => {
+            Written { findings: Findings::List(findings), ..plain(Status::Rejected) }
+        }
         Outcome::Conflict => plain(Status::Conflict),
-        Outcome::Retry { after_ms } => Written { retry_after_ms: Some(*after_ms), ..plain(Status::Retry) },
+        Outcome::Retry { after_ms } => {
+            Written { retry_after_ms: Some(*after_ms), ..plain(Status::Retry) }
+        }
         Outcome::CopyOf(first) => match events.get(*first) {
             Some(first) => match &first.state {
                 State::Settled(Outcome::Stored { settled, .. }) => replay(first.event_id, *settled),

@@ -29,7 +29,8 @@ impl Admitted {
 /// 503 `overloaded` where there is none.
 pub fn admit(producer: Producer, places: &Arc<Semaphore>) -> Result<Admitted, Problem> {
     let place = Arc::clone(places).try_acquire_owned().map_err(|_| {
-        Problem::new(ProblemType::Overloaded, "too many requests are worked on; nothing was stored").retry_after(1000)
+        Problem::new(ProblemType::Overloaded, "too many requests are worked on; nothing was stored")
+            .retry_after(1000)
     })?;
     let (tenant, revision) = producer.into_parts();
     Ok(Admitted { tenant, revision, place })

@@ -8,8 +8,8 @@ use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::decode::Form;
-use crate::event::{Event, Outcome, State};
 use super::identify::Identified;
+use crate::event::{Event, Outcome, State};
 use crate::revision::Revision;
 
 /// Events whose keys are ours, and those whose outcome is known by their keys.
@@ -31,16 +31,21 @@ pub fn claim(identified: Identified, dedup: &Dedup) -> Result<Claimed, Problem> 
     let mut claims = dedup.claims();
     let now = Moment { wall: received_at.max(UnixMillis(0)), ..Moment::now() };
     for (at, event) in events.iter_mut().enumerate() {
-        let Some(keyed) = event.open().and_then(|open| open.identity.as_ref()?.key.as_ref()) else { continue };
+        let Some(keyed) = event.open().and_then(|open| open.identity.as_ref()?.key.as_ref()) else {
+            continue;
+        };
         let row = u32::try_from(at).unwrap_or(u32::MAX);
         let outcome = match claims.claim(row, keyed.key, keyed.fingerprint, now) {
             Claim::New => continue,
             Claim::Own { row } => Outcome::CopyOf(row as usize),
-            Claim::Committed { event_id, first } => Outcome::Duplicate { first_id: event_id, first },
+            Claim::Committed { event_id, first } => {
+                Outcome::Duplicate { first_id: event_id, first }
+            }
             Claim::OwnConflict | Claim::Conflict => Outcome::Conflict,
             Claim::InFlight { retry_after_ms } => Outcome::Retry { after_ms: retry_after_ms },
             Claim::Full => {
-                let detail = "the store of idempotency keys is full; nothing was stored, try again later";
+                let detail =
+                    "the store of idempotency keys is full; nothing was stored, try again later";
                 return Err(Problem::new(ProblemType::DedupFull, detail).retry_after(5000));
             }
         };

@@ -77,14 +77,19 @@ pub fn decode(
     options: &IngressOptions,
 ) -> Result<Decoded, Problem> {
     let (tenant, revision, place) = admitted.into_parts();
-    let limits = Limits { depth: options.max_depth };
     let body = match form {
         Form::CloudEventBinary => cloudevents::structured(headers, &body)?,
-        Form::Single | Form::Batch | Form::Lines | Form::CloudEvent | Form::CloudEventBatch => Vec::from(body),
+        Form::Single | Form::Batch | Form::Lines | Form::CloudEvent | Form::CloudEventBatch => {
+            Vec::from(body)
+        }
     };
-    // The envelope of a batch is two containers around each event.
-    let depth = if form == Form::Batch { limits.depth.saturating_add(2) } else { limits.depth };
-    let builder = Builder::new(body, Limits { depth }).map_err(malformed)?;
+    let event_depth = match form {
+        Form::Batch => 2,
+        Form::CloudEventBatch => 1,
+        Form::Single | Form::Lines | Form::CloudEvent | Form::CloudEventBinary => 0,
+    };
+    let limits = Limits { depth: options.max_depth, event_depth };
+    let builder = Builder::new(body, limits).map_err(malformed)?;
     let parts = match form {
         Form::Lines => lines(builder, options),
         Form::Single | Form::CloudEvent | Form::CloudEventBinary => whole(builder),
@@ -113,16 +118,25 @@ impl Parts {
             .into_iter()
             .map(|root| {
                 let event_id = mint(now);
-                let open = |root| State::Open(Open { document: Arc::clone(&document), root, identity: None });
+                let open = |root| {
+                    State::Open(Open { document: Arc::clone(&document), root, identity: None })
+                };
                 let mut event = Event { event_id, state: open(*root.as_ref().unwrap_or(&0)) };
                 match root {
-                    Err(error) => event.reject(vec![host_finding("malformed-json", &error.pointer, error.what)]),
+                    Err(error) => event
+                        .reject(vec![host_finding("malformed-json", &error.pointer, error.what)]),
                     Ok(root) => {
                         let node = document.at(root);
                         if node.kind() != Kind::Object {
-                            event.reject(vec![host_finding("not-an-object", "", "an event is a JSON object")]);
+                            event.reject(vec![host_finding(
+                                "not-an-object", "", "an event is a JSON object",
+                            )]);
                         } else if node.span().len() > options.max_event_bytes {
-                            let detail = format!("the event has {} bytes; at most {} are taken", node.span().len(), options.max_event_bytes);
+                            let detail = format!(
+                                "the event has {} bytes; at most {} are taken",
+                                node.span().len(),
+                                options.max_event_bytes
+                            );
                             event.reject(vec![host_finding("event-too-large", "", detail)]);
                         }
                     }
@@ -142,18 +156,28 @@ fn whole(mut builder: Builder) -> Result<Parts, Problem> {
 }
 
 /// The elements of the body's array: of the member `name`, or of the body itself.
-fn elements(mut builder: Builder, name: Option<&str>, options: &IngressOptions) -> Result<Parts, Problem> {
+fn elements(
+    mut builder: Builder,
+    name: Option<&str>,
+    options: &IngressOptions,
+) -> Result<Parts, Problem> {
     let root = builder.whole().map_err(malformed)?;
     let flaws = builder.take_flaws();
     let document = builder.finish();
-    let shape = |pointer: &str, detail: &str| Problem::new(ProblemType::MalformedBatch, detail).at(pointer);
+    let shape =
+        |pointer: &str, detail: &str| Problem::new(ProblemType::MalformedBatch, detail).at(pointer);
     let list = match name {
         None => document.at(root),
         Some(name) => {
             let envelope = document.at(root);
-            if let Some((other, _)) = envelope.members().find(|(member, _)| member.as_str() != Some(name)) {
+            if let Some((other, _)) =
+                envelope.members().find(|(member, _)| member.as_str() != Some(name))
+            {
                 let mut pointer = String::new();
-                tidegate_event::pointer::push_step(&mut pointer, other.as_str().unwrap_or_default());
+                tidegate_event::pointer::push_step(
+                    &mut pointer,
+                    other.as_str().unwrap_or_default(),
+                );
                 return Err(shape(&pointer, "a batch has the member `events` and no other"));
             }
             envelope.get(name).ok_or_else(|| shape("", "a batch is `{\"events\":[…]}`"))?
@@ -218,13 +242,17 @@ fn check_count(count: usize, pointer: &str, options: &IngressOptions) -> Result<
     }
     if count > options.max_batch_events {
         let limit = options.max_batch_events;
-        return fail(ProblemType::TooLarge, format!("the batch has more than {limit} events; send it in parts"));
+        return fail(
+            ProblemType::TooLarge,
+            format!("the batch has more than {limit} events; send it in parts"),
+        );
     }
     Ok(())
 }
 
 fn malformed(error: JsonError) -> Problem {
-    let detail = format!("{} at byte {}; nothing of the request was stored", error.what, error.offset);
+    let detail =
+        format!("{} at byte {}; nothing of the request was stored", error.what, error.offset);
     Problem::new(ProblemType::MalformedJson, detail).at(error.pointer)
 }
 
@@ -235,8 +263,8 @@ thread_local! {
 fn mint(now: UnixMillis) -> EventId {
     MINTER.with_borrow_mut(|minter| match minter {
         Some(minter) => minter.mint(now),
-        None => minter
-            .insert(Minter::new().expect("the operating system has random bytes"))
-            .mint(now),
+        None => {
+            minter.insert(Minter::new().expect("the operating system has random bytes")).mint(now)
+        }
     })
 }

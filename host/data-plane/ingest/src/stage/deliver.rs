@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::decode::Form;
 use super::evaluate::Evaluated;
-use crate::event::{Event, Outcome, State};
+use crate::event::{Event, Outcome, State, host_finding};
 
 /// Events whose outcome is certain, or known to be unknown.
 pub struct Delivered {
@@ -44,7 +44,8 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
     }
     let latest = claims.lease_deadline();
     let Ok(mut keys) = claims.hand_over(UnixMillis::now()) else {
-        let problem = unavailable("the request took longer than its claims last; nothing was stored");
+        let problem =
+            unavailable("the request took longer than its claims last; nothing was stored");
         return Delivered { failure: Some(problem), ..retry_all(place, form, events) };
     };
     match wal.append(batch, latest).await {
@@ -58,6 +59,9 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
             Delivered { place, form, events, failure: None }
         }
         Err(error) => {
+            if error == AppendError::TooLarge {
+                reject_all(&mut events);
+            }
             // After `Failed` the records may be on the disk: their keys stay in flight until the
             // restart that is about to come has looked.
             if error != AppendError::Failed {
@@ -77,7 +81,9 @@ fn push(
     judgement: &Judgement,
     findings: &[u8],
 ) -> Result<(), tidegate_wal::RecordTooLarge> {
-    let Some((open, identity)) = event.open().and_then(|open| Some((open, open.identity.as_ref()?))) else {
+    let Some((open, identity)) =
+        event.open().and_then(|open| Some((open, open.identity.as_ref()?)))
+    else {
         return Ok(());
     };
     let context = context_json(judgement);
@@ -90,7 +96,10 @@ fn push(
         tenant: tenant.as_str(),
         event_type: identity.route.event_type.as_str(),
         revision,
-        key: identity.key.as_ref().map(|keyed| KeyMark { key: keyed.key.0, fingerprint: keyed.fingerprint.0 }),
+        key: identity
+            .key
+            .as_ref()
+            .map(|keyed| KeyMark { key: keyed.key.0, fingerprint: keyed.fingerprint.0 }),
         event_time: identity.event_time,
         original: open.node().lexeme().as_bytes(),
         patches: &judgement.patches,
@@ -112,14 +121,32 @@ fn context_json(judgement: &Judgement) -> Vec<u8> {
     if judgement.occurrences.is_empty() {
         return Vec::new();
     }
-    let numbers: serde_json::Map<_, _> =
-        judgement.occurrences.iter().map(|(column, number)| (column.to_string(), (*number).into())).collect();
+    let numbers: serde_json::Map<_, _> = judgement
+        .occurrences
+        .iter()
+        .map(|(column, number)| (column.to_string(), (*number).into()))
+        .collect();
     serde_json::Value::Object(numbers).to_string().into_bytes()
 }
 
-fn refused(place: OwnedSemaphorePermit, form: Form, events: Vec<Event>, claims: Claims, problem: Problem) -> Delivered {
+fn refused(
+    place: OwnedSemaphorePermit,
+    form: Form,
+    mut events: Vec<Event>,
+    claims: Claims,
+    problem: Problem,
+) -> Delivered {
     drop(claims);
-    Delivered { failure: Some(problem), ..retry_all(place, form, events) }
+    reject_all(&mut events);
+    Delivered { place, form, events, failure: Some(problem) }
+}
+
+/// Sending them again as they are would end the same way.
+fn reject_all(events: &mut [Event]) {
+    for event in events.iter_mut().filter(|event| event.open().is_some()) {
+        let detail = "the request is larger than the log takes at once; send it in parts";
+        event.reject(vec![host_finding("request-too-large", "", detail)]);
+    }
 }
 
 /// Nothing that was still on its way is stored.
@@ -138,17 +165,24 @@ fn unavailable(detail: &str) -> Problem {
 
 fn problem(error: AppendError) -> Problem {
     match error {
-        AppendError::StorageFull => {
-            Problem::new(ProblemType::StorageFull, "the disk is full; nothing was stored, try again later").retry_after(5000)
-        }
+        AppendError::StorageFull => Problem::new(
+            ProblemType::StorageFull,
+            "the disk is full; nothing was stored, try again later",
+        )
+        .retry_after(5000),
         AppendError::Overloaded => {
-            Problem::new(ProblemType::Overloaded, "too much waits for the log; nothing was stored").retry_after(RETRY_AFTER_MS)
+            Problem::new(ProblemType::Overloaded, "too much waits for the log; nothing was stored")
+                .retry_after(RETRY_AFTER_MS)
         }
-        AppendError::TooLarge => Problem::new(ProblemType::TooLarge, "the request is larger than the log takes at once"),
-        AppendError::Expired => unavailable("the request took longer than its claims last; nothing was stored"),
+        AppendError::TooLarge => {
+            Problem::new(ProblemType::TooLarge, "the request is larger than the log takes at once")
+        }
+        AppendError::Expired => {
+            unavailable("the request took longer than its claims last; nothing was stored")
+        }
         AppendError::Closed => unavailable("the gateway is stopping; nothing was stored"),
-        AppendError::Failed => {
-            unavailable("the disk failed; whether the events are stored is known after the restart: send them again with the same keys")
-        }
+        AppendError::Failed => unavailable(
+            "the disk failed; whether the events are stored is known after the restart: send them again with the same keys",
+        ),
     }
 }

@@ -8,8 +8,8 @@ use tidegate_types::{Problem, ProblemType, Severity, TenantId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::decode::Form;
-use crate::event::Event;
 use super::validate::Validated;
+use crate::event::Event;
 use crate::revision::Revision;
 
 /// Events with their judgements.
@@ -41,7 +41,8 @@ pub async fn evaluate(validated: Validated, node: &Arc<str>) -> Result<Evaluated
     }
     let batch = Batch::new(tenant.clone(), Arc::clone(node), rows);
     let judgements = revision.plan.evaluate(batch).await.map_err(|error| {
-        Problem::new(ProblemType::Overloaded, format!("{error}; nothing was stored")).retry_after(1000)
+        Problem::new(ProblemType::Overloaded, format!("{error}; nothing was stored"))
+            .retry_after(1000)
     })?;
     let mut verdicts = Vec::with_capacity(judgements.len());
     for (at, judgement) in places.into_iter().zip(judgements) {

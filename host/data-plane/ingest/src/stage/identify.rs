@@ -35,7 +35,8 @@ pub fn identify(decoded: Decoded, headers: &HeaderMap) -> Result<Identified, Pro
     let Decoded { tenant, revision, place, form, received_at, mut events } = decoded;
     let header = header_key(headers)?;
     if header.is_some() && !form.is_single() {
-        let detail = "the header Idempotency-Key names one event: in a batch each event carries its own key";
+        let detail =
+            "the header Idempotency-Key names one event: in a batch each event carries its own key";
         return Err(Problem::new(ProblemType::InvalidIdempotencyKey, detail));
     }
     for event in &mut events {
@@ -77,7 +78,12 @@ fn identity(
 }
 
 /// The value at the route's pointer, or else the CloudEvents attribute.
-fn attribute<'d>(node: Node<'d>, pointer: Option<&Pointer>, form: Form, name: &str) -> Option<Node<'d>> {
+fn attribute<'d>(
+    node: Node<'d>,
+    pointer: Option<&Pointer>,
+    form: Form,
+    name: &str,
+) -> Option<Node<'d>> {
     match pointer {
         Some(pointer) => pointer.resolve(node),
         None if form.is_cloud_event() => node.get(name),
@@ -97,7 +103,9 @@ fn route<'r>(node: Node<'_>, revision: &'r Revision, form: Form) -> Result<&'r A
     let name = match named {
         Some(value) => {
             let text = value.as_str().and_then(|text| EventType::new(text).ok());
-            text.ok_or_else(|| host_finding("event-type", at, "the event's type must be a text of 1 to 200 bytes"))?
+            text.ok_or_else(|| {
+                host_finding("event-type", at, "the event's type must be a text of 1 to 200 bytes")
+            })?
         }
         None => revision
             .default_type
@@ -112,8 +120,15 @@ fn check_tenant(node: Node<'_>, route: &Route, tenant: &TenantId) -> Result<(), 
     let Some(pointer) = &route.tenant else { return Ok(()) };
     match pointer.resolve(node).and_then(|value| value.as_str()) {
         Some(named) if named == tenant.as_str() => Ok(()),
-        Some(_) => Err(host_finding("tenant", pointer.as_str(), "the event names another tenant than the credentials").into()),
-        None => Err(host_finding("tenant", pointer.as_str(), "the event must name its tenant").into()),
+        Some(_) => Err(host_finding(
+            "tenant",
+            pointer.as_str(),
+            "the event names another tenant than the credentials",
+        )
+        .into()),
+        None => {
+            Err(host_finding("tenant", pointer.as_str(), "the event must name its tenant").into())
+        }
     }
 }
 
@@ -125,13 +140,17 @@ fn keyed(
     header: Option<&str>,
 ) -> Result<Option<Keyed>, Wrong> {
     let at = route.key.as_ref().map_or("/id", Pointer::as_str);
-    let own_value = attribute(node, route.key.as_ref(), form, "id").filter(|value| value.kind() != Kind::Null);
+    let own_value =
+        attribute(node, route.key.as_ref(), form, "id").filter(|value| value.kind() != Kind::Null);
     let own = match own_value {
         None => None,
         Some(value) => {
-            let text = value.as_str().or_else(|| (value.kind() == Kind::Number).then(|| value.lexeme()));
+            let text =
+                value.as_str().or_else(|| (value.kind() == Kind::Number).then(|| value.lexeme()));
             let fits = text.filter(|text| !text.is_empty() && text.len() <= MAX_KEY_BYTES);
-            Some(fits.ok_or_else(|| host_finding("key", at, "the key must be a text or number of 1 to 255 bytes"))?)
+            Some(fits.ok_or_else(|| {
+                host_finding("key", at, "the key must be a text or number of 1 to 255 bytes")
+            })?)
         }
     };
     if let (Some(header), Some(own)) = (header, own)
@@ -141,7 +160,9 @@ fn keyed(
         return Err(Wrong::Header(Problem::new(ProblemType::InvalidIdempotencyKey, detail).at(at)));
     }
     let Some(text) = own.or(header) else { return Ok(None) };
-    let source = attribute(node, route.source.as_ref(), form, "source").and_then(|value| value.as_str()).unwrap_or("");
+    let source = attribute(node, route.source.as_ref(), form, "source")
+        .and_then(|value| value.as_str())
+        .unwrap_or("");
     Ok(Some(Keyed {
         text: text.into(),
         key: DedupKey::of(tenant, source, text),
@@ -157,10 +178,15 @@ fn header_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(wrong("the header Idempotency-Key is there more than once"));
     }
-    let text = value.to_str().map_err(|_| wrong("the header Idempotency-Key must be visible ASCII"))?.trim();
+    let text = value
+        .to_str()
+        .map_err(|_| wrong("the header Idempotency-Key must be visible ASCII"))?
+        .trim();
     let text = match text.strip_prefix('"') {
         None => text.to_owned(),
-        Some(rest) => unquoted(rest).ok_or_else(|| wrong("the quoted Idempotency-Key is not closed, or holds a wrong escape"))?,
+        Some(rest) => unquoted(rest).ok_or_else(|| {
+            wrong("the quoted Idempotency-Key is not closed, or holds a wrong escape")
+        })?,
     };
     if text.is_empty() || text.len() > MAX_KEY_BYTES {
         return Err(wrong("the Idempotency-Key must have 1 to 255 characters"));
@@ -190,8 +216,17 @@ mod tests {
     fn header_keys() {
         let long = "x".repeat(256);
         for (value, expected) in [
-            ("abc", Some("abc")), ("\"abc\"", Some("abc")), ("\"a\\\"b\\\\\"", Some("a\"b\\")), (" k ", Some("k")),
-            ("", None), ("\"\"", None), ("\"abc", None), ("\"a\"b\"", None), ("\"\\n\"", None), ("\"a\\\"", None), (&long, None),
+            ("abc", Some("abc")),
+            ("\"abc\"", Some("abc")),
+            ("\"a\\\"b\\\\\"", Some("a\"b\\")),
+            (" k ", Some("k")),
+            ("", None),
+            ("\"\"", None),
+            ("\"abc", None),
+            ("\"a\"b\"", None),
+            ("\"\\n\"", None),
+            ("\"a\\\"", None),
+            (&long, None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("idempotency-key", value.parse().unwrap());

@@ -36,7 +36,9 @@ pub fn validate(claimed: Claimed) -> Validated {
 
 fn violations(open: &Open) -> Vec<Finding> {
     let schema = open.identity.as_ref().and_then(|identity| identity.route.schema.as_ref());
-    let Some(schema) = schema.filter(|schema| !schema.is_valid(open.node())) else { return Vec::new() };
+    let Some(schema) = schema.filter(|schema| !schema.is_valid(open.node())) else {
+        return Vec::new();
+    };
     let rule = RuleName::new("schema").expect("`schema` is a good name");
     schema
         .violations(open.node())

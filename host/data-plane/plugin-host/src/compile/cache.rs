@@ -58,7 +58,11 @@ impl Cache {
     }
 
     /// Loads code; `None` where there is none, or none that can be trusted.
-    pub(super) fn load(&self, name: &str, engine: &Engine) -> Result<Option<Component>, CacheError> {
+    pub(super) fn load(
+        &self,
+        name: &str,
+        engine: &Engine,
+    ) -> Result<Option<Component>, CacheError> {
         let path = self.path(name);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -71,7 +75,10 @@ impl Cache {
             mac.verify_slice(tag).ok().map(|()| code)
         });
         let loaded = trusted.and_then(|code| {
-            #[allow(unsafe_code, reason = "the MAC proves that this program's own compiler wrote the code")]
+            #[allow(
+                unsafe_code,
+                reason = "the MAC proves that this program's own compiler wrote the code"
+            )]
             let component = unsafe { Component::deserialize(engine, code) };
             component.ok()
         });
@@ -89,7 +96,8 @@ impl Cache {
         let (path, new) = (self.path(name), self.folder.join(format!("{name}.new")));
         let write = || -> io::Result<()> {
             let mut options = fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(&tag)?;
             file.write_all(code)?;
             file.sync_all()?;
@@ -114,12 +122,15 @@ fn read_or_make_key(path: &Path) -> Result<[u8; 32], CacheError> {
     getrandom::fill(&mut key).map_err(CacheError::Random)?;
     let new = path.with_extension(format!("{}.new", getrandom::u64().map_err(CacheError::Random)?));
     let write = || -> io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(&key)?;
         file.sync_all()?;
         match fs::hard_link(&new, path) {
             // Another process was first, unless what stands there is no key.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && read().is_some() => fs::remove_file(&new),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && read().is_some() => {
+                fs::remove_file(&new)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::rename(&new, path),
             linked => linked.and_then(|()| fs::remove_file(&new)),
         }

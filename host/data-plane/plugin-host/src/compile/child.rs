@@ -39,7 +39,8 @@ fn run(arguments: &[String]) -> Result<(), String> {
         let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
         setrlimit(resource, limit).map_err(|error| format!("a limit cannot be set: {error}"))?;
     }
-    rustix::process::nice(19).map_err(|error| format!("the priority cannot be lowered: {error}"))?;
+    rustix::process::nice(19)
+        .map_err(|error| format!("the priority cannot be lowered: {error}"))?;
     let mut bytes = Vec::new();
     io::stdin().lock().take(input).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let code = std::thread::Builder::new()

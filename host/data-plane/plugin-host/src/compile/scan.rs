@@ -12,14 +12,8 @@ const MAX_NESTING: usize = 4;
 
 /// Interfaces that may be imported, without their versions.
 const ALLOWED: [&str; 9] = [
-    "tidegate:rules/types",
-    "tidegate:rules/batch",
-    "tidegate:rules/kernels",
-    "tidegate:rules/tables",
-    "tidegate:rules/log",
-    "wasi:io/",
-    "wasi:cli/",
-    "wasi:clocks/",
+    "tidegate:rules/types", "tidegate:rules/batch", "tidegate:rules/kernels",
+    "tidegate:rules/tables", "tidegate:rules/log", "wasi:io/", "wasi:cli/", "wasi:clocks/",
     "wasi:random/",
 ];
 /// Linked, and without any file: the standard libraries of several languages import it.
@@ -44,7 +38,9 @@ pub enum ScanError {
     TooLarge { bytes: usize, limit: usize },
     #[error("this is no WebAssembly: {0}")]
     NotWasm(String),
-    #[error("this is a core module, not a component: build it for wasm32-wasip2, or wrap it with `wasm-tools component new`")]
+    #[error(
+        "this is a core module, not a component: build it for wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
     CoreModule,
     #[error("the component is not valid: {0}")]
     Invalid(String),
@@ -54,7 +50,9 @@ pub enum ScanError {
     ManyFunctions,
     #[error("modules are nested more than {MAX_NESTING} deep")]
     Nested,
-    #[error("the import `{0}` is not granted: rules may import tidegate:rules, and wasi:io, cli, clocks, random and filesystem")]
+    #[error(
+        "the import `{0}` is not granted: rules may import tidegate:rules, and wasi:io, cli, clocks, random and filesystem"
+    )]
     Import(String),
 }
 
@@ -67,7 +65,9 @@ pub(super) fn scan(bytes: &[u8], limit: usize) -> Result<Scanned, ScanError> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     for payload in wasmparser::Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| ScanError::NotWasm(error.to_string()))? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(ScanError::CoreModule),
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(ScanError::CoreModule);
+            }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 depth += 1;
                 if depth > MAX_NESTING {
@@ -114,7 +114,11 @@ fn check_import(name: &str) -> Result<(), ScanError> {
     let granted = ALLOWED.iter().any(|allowed| {
         if allowed.ends_with('/') { interface.starts_with(allowed) } else { interface == *allowed }
     });
-    if granted || interface.starts_with(ALLOWED_FILES) { Ok(()) } else { Err(ScanError::Import(name.to_owned())) }
+    if granted || interface.starts_with(ALLOWED_FILES) {
+        Ok(())
+    } else {
+        Err(ScanError::Import(name.to_owned()))
+    }
 }
 
 #[cfg(test)]
@@ -127,15 +131,23 @@ mod tests {
         assert_eq!(scan(&module, 100).map(|_| ()), Err(ScanError::CoreModule));
         assert!(matches!(scan(b"\x7fELF", 100), Err(ScanError::NotWasm(_))));
         assert!(matches!(scan(b"", 100), Err(ScanError::NotWasm(_) | ScanError::Invalid(_))));
-        assert_eq!(scan(&[0; 101], 100).map(|_| ()), Err(ScanError::TooLarge { bytes: 101, limit: 100 }));
+        assert_eq!(
+            scan(&[0; 101], 100).map(|_| ()),
+            Err(ScanError::TooLarge { bytes: 101, limit: 100 })
+        );
     }
 
     #[test]
     fn imports_are_granted_by_name() {
-        for good in ["tidegate:rules/batch@1.0.0", "wasi:cli/stdout@0.2.6", "wasi:filesystem/types@0.2.6"] {
+        for good in
+            ["tidegate:rules/batch@1.0.0", "wasi:cli/stdout@0.2.6", "wasi:filesystem/types@0.2.6"]
+        {
             assert_eq!(check_import(good), Ok(()));
         }
-        for bad in ["wasi:sockets/tcp@0.2.6", "wasi:http/types@0.2.0", "tidegate:rules/batchy", "env", "tidegate:admin/x@1.0.0"] {
+        for bad in [
+            "wasi:sockets/tcp@0.2.6", "wasi:http/types@0.2.0", "tidegate:rules/batchy", "env",
+            "tidegate:admin/x@1.0.0",
+        ] {
             assert!(check_import(bad).is_err(), "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::CompileOptions;
@@ -21,7 +21,9 @@ pub enum ChildError {
     Refused(String),
     #[error("compiling the component took longer than {0} seconds")]
     Timeout(u64),
-    #[error("compiling the component took more memory or time than it may, or crashed the compiler ({0})")]
+    #[error(
+        "compiling the component took more memory or time than it may, or crashed the compiler ({0})"
+    )]
     Ended(String),
     #[error("the compiled code is larger than {0} bytes")]
     LargeCode(u64),
@@ -32,11 +34,16 @@ pub enum ChildError {
 
 pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Vec<u8>, ChildError> {
     let unavailable = |error: std::io::Error| ChildError::Unavailable(error.to_string());
-    let (program, arguments) =
-        options.command.split_first().ok_or_else(|| ChildError::Unavailable("no program is named".into()))?;
+    let (program, arguments) = options
+        .command
+        .split_first()
+        .ok_or_else(|| ChildError::Unavailable("no program is named".into()))?;
     let mut child = Command::new(program)
         .args(arguments)
-        .args([options.memory_bytes, options.cpu_seconds, component.len() as u64].map(|n| n.to_string()))
+        .args(
+            [options.memory_bytes, options.cpu_seconds, component.len() as u64]
+                .map(|n| n.to_string()),
+        )
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -44,7 +51,8 @@ pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Ve
         .kill_on_drop(true)
         .spawn()
         .map_err(unavailable)?;
-    let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(ChildError::Unavailable("the child has no pipes".into()));
     };
@@ -55,10 +63,12 @@ pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Ve
         drop(stdin);
     };
     let (mut code, mut message) = (Vec::new(), Vec::new());
-    let (mut stdout, mut stderr) = (stdout.take(limit + 1), stderr.take(MESSAGE_BYTES));
     let work = async {
-        let ((), code_read, message_read) =
-            tokio::join!(feed, stdout.read_to_end(&mut code), stderr.read_to_end(&mut message));
+        let ((), code_read, message_read) = tokio::join!(
+            feed,
+            read(stdout, limit + 1, &mut code),
+            read(stderr, MESSAGE_BYTES, &mut message)
+        );
         code_read.and(message_read)?;
         if code.len() as u64 > limit { Ok(None) } else { child.wait().await.map(Some) }
     };
@@ -73,4 +83,10 @@ pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Ve
         }
         (false, _) => Err(ChildError::Ended(status.to_string())),
     }
+}
+
+/// Reads a pipe to its end, or as far as the limit; then closes it, so that a child that writes on
+/// does not wait for a reader.
+async fn read(pipe: impl AsyncRead + Unpin, limit: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
+    pipe.take(limit).read_to_end(out).await.map(drop)
 }

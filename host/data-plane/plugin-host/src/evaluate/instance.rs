@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tidegate_types::problem::ProblemPart;
-use wasmtime::component::InstancePre;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 
 use super::outcome::{self, Checked};
-use crate::guest::bindings::{Rule as Bindings, RulePre, contract};
+use super::source::Source;
+use crate::guest::bindings::{Rule as Bindings, contract};
 use crate::guest::manifest::Manifest;
 use crate::guest::meter::Meter;
 use crate::guest::state::{Call, State};
@@ -44,37 +44,43 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Makes an instance and configures it.
-    pub(crate) async fn start(
-        engine: &Engine,
-        pre: &InstancePre<State>,
-        config: &str,
+    pub(super) async fn start(
+        source: &Source,
         limits: &Limits,
         calls: u32,
     ) -> Result<(Self, contract::Manifest), ConfigureError> {
-        let mut store = Store::new(engine, State::new(limits));
+        let mut store = Store::new(&source.engine, State::new(limits, &source.long_calls));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|context| Ok(at_deadline(&context.data().meter)));
         begin(&mut store, limits);
-        let pre = RulePre::new(pre.clone()).map_err(|error| fault(&error, false))?;
         let meter = Arc::clone(&store.data().meter);
-        let bindings = metered(&meter, limits.call_wall, pre.instantiate_async(&mut store)).await;
+        let instantiate = source.pre.instantiate_async(&mut store);
+        let bindings = metered(&meter, limits.call_wall, instantiate).await;
         let bindings = settle(bindings, &store)?;
         let instance = Self { store, bindings, calls_left: calls };
-        instance.configure(config, limits).await
+        instance.configure(&source.config, limits).await
     }
 
-    async fn configure(mut self, config: &str, limits: &Limits) -> Result<(Self, contract::Manifest), ConfigureError> {
+    async fn configure(
+        mut self,
+        config: &str,
+        limits: &Limits,
+    ) -> Result<(Self, contract::Manifest), ConfigureError> {
         begin(&mut self.store, limits);
         let meter = Arc::clone(&self.store.data().meter);
         let rules = self.bindings.tidegate_rules_rules();
-        let result = metered(&meter, limits.call_wall, rules.call_configure(&mut self.store, config)).await;
+        let result =
+            metered(&meter, limits.call_wall, rules.call_configure(&mut self.store, config)).await;
         match settle(result, &self.store)? {
             Ok(manifest) => Ok((self, manifest)),
             Err(problems) => Err(ConfigureError::Problems(
                 problems
                     .into_iter()
                     .take(64)
-                    .map(|problem| ProblemPart { pointer: clipped(problem.pointer), detail: clipped(problem.message) })
+                    .map(|problem| ProblemPart {
+                        pointer: clipped(problem.pointer),
+                        detail: clipped(problem.message),
+                    })
                     .collect(),
             )),
         }
@@ -96,9 +102,12 @@ impl Instance {
         self.calls_left = self.calls_left.saturating_sub(1);
         self.emit_log(call.as_ref());
         let manifest = self.store.data().manifest.clone();
-        let manifest = manifest.ok_or_else(|| Fault::Permanent("the rule has no manifest".into()))?;
+        let manifest =
+            manifest.ok_or_else(|| Fault::Permanent("the rule has no manifest".into()))?;
         match settle_fault(result, &self.store)? {
-            Ok(outcome) => outcome::check(outcome, rows, &manifest, limits).map_err(Fault::Permanent),
+            Ok(outcome) => {
+                outcome::check(outcome, rows, &manifest, limits).map_err(Fault::Permanent)
+            }
             Err(contract::Fault::Transient(message)) => Err(Fault::Transient(clipped(message))),
             Err(contract::Fault::Permanent(message)) => Err(Fault::Permanent(clipped(message))),
         }
@@ -106,7 +115,8 @@ impl Instance {
 
     fn emit_log(&self, call: Option<&Call>) {
         if let (Some(call), Ok(mut log)) = (call, self.store.data().log.lock()) {
-            let name = self.store.data().manifest.as_ref().map_or("", |manifest| manifest.name.as_str());
+            let name =
+                self.store.data().manifest.as_ref().map_or("", |manifest| manifest.name.as_str());
             log.emit(call.batch.tenant.as_str(), name);
         }
     }
@@ -142,12 +152,11 @@ fn begin(store: &mut Store<State>, limits: &Limits) {
 
 /// Runs at the end of each slice: yields, or ends a call whose budget is used up. By the clock, a
 /// first slice, which is not measured, is no longer than the others.
-fn at_deadline(meter: &Meter) -> UpdateDeadline {
+fn at_deadline(meter: &Arc<Meter>) -> UpdateDeadline {
     if meter.exhausted() {
         return UpdateDeadline::Interrupt;
     }
-    // Tokio's own yield lets sockets be read before this call goes on; wasmtime's would not.
-    UpdateDeadline::YieldCustom(meter.slice(), Box::pin(tokio::task::yield_now()))
+    UpdateDeadline::YieldCustom(meter.slice(), Box::pin(Arc::clone(meter).take_turn()))
 }
 
 /// Polls a call and accounts for its CPU time; a call that waits gets a wall-clock limit.
@@ -157,7 +166,9 @@ async fn metered<T>(
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
     let call = std::pin::pin!(call);
-    Metered { meter, wall, call, limit: None }.await
+    let result = Metered { meter, wall, call, limit: None }.await;
+    meter.end_turn();
+    result
 }
 
 struct Metered<'m, F> {
@@ -190,19 +201,23 @@ fn settle<T>(result: wasmtime::Result<T>, store: &Store<State>) -> Result<T, Con
 fn settle_fault<T>(result: wasmtime::Result<T>, store: &Store<State>) -> Result<T, Fault> {
     result.map_err(|error| match fault(&error, store.data().memory.denied) {
         ConfigureError::Fault(fault) => fault,
-        ConfigureError::Problems(_) => Fault::Permanent("the component could not be started".into()),
+        ConfigureError::Problems(_) => {
+            Fault::Permanent("the component could not be started".into())
+        }
     })
 }
 
 /// What an error of wasmtime means.
 fn fault(error: &wasmtime::Error, memory_denied: bool) -> ConfigureError {
-    ConfigureError::Fault(if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<WallTime>() {
-        Fault::Exhausted
-    } else if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
-        Fault::Transient(CpuTime.to_string())
-    } else if memory_denied {
-        Fault::Transient("the guest wanted more memory than it may have".into())
-    } else {
-        Fault::Permanent(clipped(format!("{error:#}")))
-    })
+    ConfigureError::Fault(
+        if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<WallTime>() {
+            Fault::Exhausted
+        } else if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
+            Fault::Transient(CpuTime.to_string())
+        } else if memory_denied {
+            Fault::Transient("the guest wanted more memory than it may have".into())
+        } else {
+            Fault::Permanent(clipped(format!("{error:#}")))
+        },
+    )
 }

@@ -43,7 +43,12 @@ pub(crate) struct Checked {
 }
 
 /// Checks an outcome over `rows` rows; the error says what is wrong with it.
-pub(crate) fn check(outcome: Outcome, rows: usize, manifest: &Manifest, limits: &Limits) -> Result<Checked, String> {
+pub(crate) fn check(
+    outcome: Outcome,
+    rows: usize,
+    manifest: &Manifest,
+    limits: &Limits,
+) -> Result<Checked, String> {
     let Outcome { findings, patches } = outcome;
     if findings.details.len().saturating_add(patches.values.len()) > limits.max_output_bytes {
         return Err(format!("it returned more than {} bytes", limits.max_output_bytes));
@@ -54,9 +59,18 @@ pub(crate) fn check(outcome: Outcome, rows: usize, manifest: &Manifest, limits: 
     })
 }
 
-fn check_findings(given: &Findings, rows: usize, manifest: &Manifest, limits: &Limits) -> Result<Vec<RowFinding>, String> {
+fn check_findings(
+    given: &Findings,
+    rows: usize,
+    manifest: &Manifest,
+    limits: &Limits,
+) -> Result<Vec<RowFinding>, String> {
     let count = given.row.len();
-    same_length(count, &[given.code.len(), given.severity.len(), given.field.len(), given.detail_end.len()], "findings")?;
+    same_length(
+        count,
+        &[given.code.len(), given.severity.len(), given.field.len(), given.detail_end.len()],
+        "findings",
+    )?;
     if count == 0 && given.details.is_empty() {
         return Ok(Vec::new());
     }
@@ -64,35 +78,70 @@ fn check_findings(given: &Findings, rows: usize, manifest: &Manifest, limits: &L
     let mut ends = Ends::new(&given.details);
     let mut size = Size::new(limits);
     let mut out = Vec::with_capacity(count);
-    let parts = given.row.iter().zip(&given.code).zip(&given.severity).zip(&given.field).zip(&given.detail_end);
+    let parts = given
+        .row
+        .iter()
+        .zip(&given.code)
+        .zip(&given.severity)
+        .zip(&given.field)
+        .zip(&given.detail_end);
     for ((((row, code), severity), field), end) in parts {
-        let seen = per_row.get_mut(*row as usize).ok_or_else(|| format!("a finding is about row {row} of {rows}"))?;
+        let seen = per_row
+            .get_mut(*row as usize)
+            .ok_or_else(|| format!("a finding is about row {row} of {rows}"))?;
         *seen += 1;
         if *seen > limits.max_findings_per_row {
-            return Err(format!("row {row} has more than {} findings", limits.max_findings_per_row));
+            return Err(format!(
+                "row {row} has more than {} findings",
+                limits.max_findings_per_row
+            ));
         }
-        let code = manifest.codes.get(*code as usize).ok_or_else(|| format!("code {code} is not in the manifest"))?;
-        let severity = Severity::from_contract(*severity).ok_or_else(|| format!("there is no severity {severity}"))?;
+        let code = manifest
+            .codes
+            .get(*code as usize)
+            .ok_or_else(|| format!("code {code} is not in the manifest"))?;
+        let severity = Severity::from_contract(*severity)
+            .ok_or_else(|| format!("there is no severity {severity}"))?;
         let field = match *field {
             NO_FIELD => None,
             index => {
                 let field = manifest.reads.get(index as usize);
-                Some(field.ok_or_else(|| format!("field {index} is not in the manifest's reads"))?.text.clone())
+                Some(
+                    field
+                        .ok_or_else(|| format!("field {index} is not in the manifest's reads"))?
+                        .text
+                        .clone(),
+                )
             }
         };
         let detail = ends.next(*end, "details")?;
         if detail.len() > limits.max_detail_bytes {
-            return Err(format!("a detail has {} bytes; at most {} are taken", detail.len(), limits.max_detail_bytes));
+            return Err(format!(
+                "a detail has {} bytes; at most {} are taken",
+                detail.len(),
+                limits.max_detail_bytes
+            ));
         }
         size.add(code.len() + field.as_ref().map_or(0, |text| text.len()) + detail.len())?;
         let detail = std::str::from_utf8(detail).map_err(|_| "a detail is not UTF-8".to_owned())?;
-        out.push(RowFinding { row: *row, code: code.clone(), severity, field, detail: detail.into() });
+        out.push(RowFinding {
+            row: *row,
+            code: code.clone(),
+            severity,
+            field,
+            detail: detail.into(),
+        });
     }
     ends.finish("details")?;
     Ok(out)
 }
 
-fn check_patches(given: &Patches, rows: usize, manifest: &Manifest, limits: &Limits) -> Result<Vec<RowPatch>, String> {
+fn check_patches(
+    given: &Patches,
+    rows: usize,
+    manifest: &Manifest,
+    limits: &Limits,
+) -> Result<Vec<RowPatch>, String> {
     let count = given.row.len();
     same_length(count, &[given.op.len(), given.field.len(), given.value_end.len()], "patches")?;
     if count == 0 && given.values.is_empty() {
@@ -109,7 +158,9 @@ fn check_patches(given: &Patches, rows: usize, manifest: &Manifest, limits: &Lim
         if *row as usize >= rows {
             return Err(format!("a patch is about row {row} of {rows}"));
         }
-        let (pointer, _) = manifest.writes.get(*field as usize)
+        let (pointer, _) = manifest
+            .writes
+            .get(*field as usize)
             .ok_or_else(|| format!("field {field} is not in the manifest's writes"))?;
         let value = ends.next(*end, "values")?;
         size.add(pointer.len() + value.len())?;
@@ -127,7 +178,11 @@ fn check_patches(given: &Patches, rows: usize, manifest: &Manifest, limits: &Lim
 }
 
 fn same_length(count: usize, others: &[usize], what: &str) -> Result<(), String> {
-    if others.iter().all(|other| *other == count) { Ok(()) } else { Err(format!("the lists of its {what} differ in length")) }
+    if others.iter().all(|other| *other == count) {
+        Ok(())
+    } else {
+        Err(format!("the lists of its {what} differ in length"))
+    }
 }
 
 /// What an outcome takes once it is written out, with codes and pointers in place of indexes.
@@ -164,13 +219,20 @@ impl<'a> Ends<'a> {
 
     fn next(&mut self, end: u32, what: &str) -> Result<&'a [u8], String> {
         let end = end as usize;
-        let value = self.bytes.get(self.start..end).ok_or_else(|| format!("an end in its {what} is out of order"))?;
+        let value = self
+            .bytes
+            .get(self.start..end)
+            .ok_or_else(|| format!("an end in its {what} is out of order"))?;
         self.start = end;
         Ok(value)
     }
 
     fn finish(&self, what: &str) -> Result<(), String> {
-        if self.start == self.bytes.len() { Ok(()) } else { Err(format!("its {what} are longer than their ends say")) }
+        if self.start == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(format!("its {what} are longer than their ends say"))
+        }
     }
 }
 
@@ -183,5 +245,16 @@ fn is_json(value: &[u8]) -> bool {
     }
     let parsed = Document::parse(value.to_vec());
     // A value that is white space around JSON would be spliced as it is: harmless.
-    parsed.is_ok_and(|document| matches!(document.root().kind(), Kind::Null | Kind::False | Kind::True | Kind::Number | Kind::String | Kind::Array | Kind::Object))
+    parsed.is_ok_and(|document| {
+        matches!(
+            document.root().kind(),
+            Kind::Null
+                | Kind::False
+                | Kind::True
+                | Kind::Number
+                | Kind::String
+                | Kind::Array
+                | Kind::Object
+        )
+    })
 }

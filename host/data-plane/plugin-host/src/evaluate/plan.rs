@@ -155,7 +155,8 @@ fn overlaps(earlier: &PlanRule, later: &PlanRule) -> Vec<ProblemPart> {
     let mut out = Vec::new();
     for (text, pointer) in &later.rule.manifest.writes {
         if earlier.rule.manifest.writes.iter().any(|(_, other)| other.overlaps(pointer)) {
-            let detail = format!("rules `{}` and `{}` both write `{text}`", earlier.name, later.name);
+            let detail =
+                format!("rules `{}` and `{}` both write `{text}`", earlier.name, later.name);
             out.push(ProblemPart { pointer: "/rules".into(), detail });
         }
     }
@@ -184,13 +185,19 @@ impl PlanRule {
         let all = batch.rows.iter().zip(0u32..);
         match &self.event_types {
             None => all.map(|(_, at)| at).collect(),
-            Some(types) => all.filter(|(row, _)| types.contains(&row.event_type)).map(|(_, at)| at).collect(),
+            Some(types) => {
+                all.filter(|(row, _)| types.contains(&row.event_type)).map(|(_, at)| at).collect()
+            }
         }
     }
 
     fn enter(&self, batch: &Batch, said: Said, judgements: &mut [Judgement]) {
         for RowFinding { row, code, severity, field, detail } in said.findings {
-            self.find(judgements, row, Finding { rule: self.name.clone(), code, severity, pointer: field, detail });
+            self.find(
+                judgements,
+                row,
+                Finding { rule: self.name.clone(), code, severity, pointer: field, detail },
+            );
         }
         for (row, why) in said.faults {
             let severity = match self.on_fault {
@@ -199,7 +206,11 @@ impl PlanRule {
                 OnFault::Reject => Severity::Hard,
             };
             let (rule, code) = (self.name.clone(), "rule-fault".into());
-            self.find(judgements, row, Finding { rule, code, severity, pointer: None, detail: why });
+            self.find(
+                judgements,
+                row,
+                Finding { rule, code, severity, pointer: None, detail: why },
+            );
         }
         for patch in said.patches {
             self.patch(batch, patch, judgements);
@@ -212,7 +223,12 @@ impl PlanRule {
         }
     }
 
-    fn patch(&self, batch: &Batch, RowPatch { row, op, field, value }: RowPatch, judgements: &mut [Judgement]) {
+    fn patch(
+        &self,
+        batch: &Batch,
+        RowPatch { row, op, field, value }: RowPatch,
+        judgements: &mut [Judgement],
+    ) {
         let (Some(event), Some((text, pointer))) =
             (batch.rows.get(row as usize), self.rule.manifest.writes.get(field as usize))
         else {
@@ -225,9 +241,15 @@ impl PlanRule {
             });
         if !encoded {
             let (rule, code) = (self.name.clone(), "patch-conflict".into());
-            let detail = "a value on the way is neither an object nor an array, or the element is not there".into();
+            let detail =
+                "a value on the way is neither an object nor an array, or the element is not there"
+                    .into();
             let pointer = Some(Arc::clone(text));
-            self.find(judgements, row, Finding { rule, code, severity: Severity::Soft, pointer, detail });
+            self.find(
+                judgements,
+                row,
+                Finding { rule, code, severity: Severity::Soft, pointer, detail },
+            );
         }
     }
 }
@@ -245,7 +267,8 @@ mod tests {
             pointer: None,
             detail: "".into(),
         };
-        let findings = vec![finding(Severity::Warn), finding(Severity::Hard), finding(Severity::Soft)];
+        let findings =
+            vec![finding(Severity::Warn), finding(Severity::Hard), finding(Severity::Soft)];
         assert_eq!(Judgement { findings, ..Judgement::default() }.worst(), Some(Severity::Hard));
         assert_eq!(Judgement::default().worst(), None);
     }

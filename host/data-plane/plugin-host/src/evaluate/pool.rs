@@ -24,7 +24,10 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { shelves: (0..workers.max(1)).map(|_| Mutex::default()).collect(), used: AtomicBool::new(true) }
+        Self {
+            shelves: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
+            used: AtomicBool::new(true),
+        }
     }
 
     fn shelf(&self) -> Option<&Mutex<Vec<Instance>>> {
@@ -43,7 +46,10 @@ impl Pool {
         if self.used.swap(false, Ordering::Relaxed) {
             return 0;
         }
-        let taken = self.shelves.iter().filter_map(|shelf| shelf.lock().ok().map(|mut shelf| std::mem::take(&mut *shelf)));
+        let taken = self
+            .shelves
+            .iter()
+            .filter_map(|shelf| shelf.lock().ok().map(|mut shelf| std::mem::take(&mut *shelf)));
         taken.map(|stores| stores.len()).sum()
     }
 

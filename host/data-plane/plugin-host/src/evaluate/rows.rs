@@ -51,7 +51,10 @@ impl Batch {
             let mut value = Vec::new();
             match pointer {
                 None => value.extend_from_slice(row.key.as_deref()?.as_bytes()),
-                Some(pointer) => tidegate_event::canonical::write_canonical(&mut value, pointer.resolve(row.root())?),
+                Some(pointer) => tidegate_event::canonical::write_canonical(
+                    &mut value,
+                    pointer.resolve(row.root())?,
+                ),
             }
             let count = seen.entry(value).or_default();
             *count += 1;

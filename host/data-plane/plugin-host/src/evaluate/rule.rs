@@ -7,16 +7,14 @@
 use std::sync::Arc;
 
 use tidegate_types::Digest;
-use wasmtime::Engine;
-use wasmtime::component::InstancePre;
 
 use super::instance::{ConfigureError, Fault, Instance};
 use super::outcome::{Checked, RowFinding, RowPatch};
 use super::pool::Pool;
-use super::registry::Registry;
 use super::rows::Batch;
+use super::source::Source;
 use crate::guest::manifest::Manifest;
-use crate::guest::state::{Call, State};
+use crate::guest::state::Call;
 use crate::host::SharedLimits;
 use crate::table::Table;
 
@@ -32,13 +30,10 @@ pub(crate) struct Said {
 /// An admitted component with its configuration.
 pub(crate) struct Rule {
     pub(crate) component: Digest,
-    pub(crate) config: String,
+    pub(crate) source: Source,
     pub(crate) manifest: Arc<Manifest>,
-    pub(crate) engine: Engine,
-    pub(crate) pre: InstancePre<State>,
     pub(crate) pool: Pool,
     pub(crate) limits: SharedLimits,
-    pub(crate) rules: Arc<Registry>,
     /// Calls of the tenant that may run at once.
     pub(crate) turns: Arc<tokio::sync::Semaphore>,
 }
@@ -49,7 +44,12 @@ pub(crate) struct Exhausted;
 
 impl Rule {
     /// Runs the rule over some rows of a batch.
-    pub(crate) async fn run(&self, batch: &Arc<Batch>, rows: &[u32], tables: &Arc<[Arc<Table>]>) -> Result<Said, Exhausted> {
+    pub(crate) async fn run(
+        &self,
+        batch: &Arc<Batch>,
+        rows: &[u32],
+        tables: &Arc<[Arc<Table>]>,
+    ) -> Result<Said, Exhausted> {
         let mut said = Said::default();
         let limit = self.limits.load().call_input_bytes;
         for part in split(batch, rows, self.bytes_factor(), limit) {
@@ -63,12 +63,22 @@ impl Rule {
         self.manifest.reads.len().max(1)
     }
 
-    async fn bisect(&self, batch: &Arc<Batch>, rows: &[u32], tables: &Arc<[Arc<Table>]>, said: &mut Said) -> Result<(), Exhausted> {
+    async fn bisect(
+        &self,
+        batch: &Arc<Batch>,
+        rows: &[u32],
+        tables: &Arc<[Arc<Table>]>,
+        said: &mut Said,
+    ) -> Result<(), Exhausted> {
         let mut tries_left = most_tries(rows.len());
         let mut waiting = vec![rows];
         while let Some(rows) = waiting.pop() {
             let Some(left) = tries_left.checked_sub(1) else {
-                give_up(said, rows, &"the batch failed too often to find out which event is to blame".into());
+                give_up(
+                    said,
+                    rows,
+                    &"the batch failed too often to find out which event is to blame".into(),
+                );
                 continue;
             };
             tries_left = left;
@@ -114,7 +124,11 @@ impl Rule {
         };
         let result = match started {
             Ok(mut instance) => {
-                let call = Call { batch: Arc::clone(batch), rows: rows.to_vec(), tables: Arc::clone(tables) };
+                let call = Call {
+                    batch: Arc::clone(batch),
+                    rows: rows.to_vec(),
+                    tables: Arc::clone(tables),
+                };
                 let result = instance.evaluate(call, &limits).await;
                 if result.is_ok() {
                     self.pool.put(instance);
@@ -134,23 +148,20 @@ impl Rule {
     async fn start(&self) -> Result<Instance, Fault> {
         let limits = self.limits.load();
         let calls = jittered(limits.retire_after_calls);
-        let start = || Instance::start(&self.engine, &self.pre, &self.config, &limits, calls);
-        let mut started = start().await;
-        if matches!(started, Err(ConfigureError::Fault(Fault::Exhausted))) && self.rules.make_room() {
-            started = start().await;
-        }
-        match started {
+        match self.source.start(&limits, calls).await {
             Ok((mut instance, manifest)) => {
                 if !same(&manifest, &self.manifest.given) {
-                    return Err(Fault::Permanent("the component gave another manifest than the one that was admitted".into()));
+                    return Err(Fault::Permanent(
+                        "the component gave another manifest than the one that was admitted".into(),
+                    ));
                 }
                 instance.admit(Arc::clone(&self.manifest));
                 Ok(instance)
             }
             Err(ConfigureError::Fault(fault)) => Err(fault),
-            Err(ConfigureError::Problems(_)) => {
-                Err(Fault::Permanent("the component refuses a configuration that it took before".into()))
-            }
+            Err(ConfigureError::Problems(_)) => Err(Fault::Permanent(
+                "the component refuses a configuration that it took before".into(),
+            )),
         }
     }
 }
@@ -169,16 +180,24 @@ fn jittered(calls: u32) -> u32 {
 }
 
 /// Are two manifests of the same component the same?
-fn same(a: &crate::guest::bindings::contract::Manifest, b: &crate::guest::bindings::contract::Manifest) -> bool {
+fn same(
+    a: &crate::guest::bindings::contract::Manifest,
+    b: &crate::guest::bindings::contract::Manifest,
+) -> bool {
     let fields = |list: &[crate::guest::bindings::contract::Field]| -> Vec<(String, u8)> {
         list.iter().map(|field| (field.pointer.clone(), field.cell as u8)).collect()
     };
-    let tables = |list: &[crate::guest::bindings::contract::TableRef]| -> Vec<(String, Vec<(String, u8)>)> {
-        let columns = |table: &crate::guest::bindings::contract::TableRef| {
-            table.columns.iter().map(|column| (column.name.clone(), column.cell as u8)).collect()
+    let tables =
+        |list: &[crate::guest::bindings::contract::TableRef]| -> Vec<(String, Vec<(String, u8)>)> {
+            let columns = |table: &crate::guest::bindings::contract::TableRef| {
+                table
+                    .columns
+                    .iter()
+                    .map(|column| (column.name.clone(), column.cell as u8))
+                    .collect()
+            };
+            list.iter().map(|table| (table.name.clone(), columns(table))).collect()
         };
-        list.iter().map(|table| (table.name.clone(), columns(table))).collect()
-    };
     a.name == b.name
         && a.role as u8 == b.role as u8
         && fields(&a.reads) == fields(&b.reads)
@@ -192,8 +211,15 @@ fn same(a: &crate::guest::bindings::contract::Manifest, b: &crate::guest::bindin
 
 fn collect(said: &mut Said, rows: &[u32], checked: Checked) {
     let row_of = |at: u32| rows.get(at as usize).copied().unwrap_or_default();
-    said.findings.extend(checked.findings.into_iter().map(|finding| RowFinding { row: row_of(finding.row), ..finding }));
-    said.patches.extend(checked.patches.into_iter().map(|patch| RowPatch { row: row_of(patch.row), ..patch }));
+    said.findings.extend(
+        checked
+            .findings
+            .into_iter()
+            .map(|finding| RowFinding { row: row_of(finding.row), ..finding }),
+    );
+    said.patches.extend(
+        checked.patches.into_iter().map(|patch| RowPatch { row: row_of(patch.row), ..patch }),
+    );
 }
 
 fn give_up(said: &mut Said, rows: &[u32], why: &Arc<str>) {
@@ -202,7 +228,8 @@ fn give_up(said: &mut Said, rows: &[u32], why: &Arc<str>) {
 
 /// Cuts rows into parts whose events have at most `limit` bytes; a single row is never cut.
 fn split<'r>(batch: &Batch, rows: &'r [u32], factor: usize, limit: usize) -> Vec<&'r [u32]> {
-    let bytes = |row: &u32| batch.rows.get(*row as usize).map_or(0, |row| row.root().span().len() * factor);
+    let bytes =
+        |row: &u32| batch.rows.get(*row as usize).map_or(0, |row| row.root().span().len() * factor);
     let mut parts = Vec::with_capacity(1);
     let (mut start, mut sum) = (0, 0);
     for (at, row) in rows.iter().enumerate() {

@@ -74,8 +74,18 @@ impl Cells {
                 Some(text) => self.bytes(text),
                 None => self.absent(OTHER_TYPE),
             },
-            CellType::Integer => self.fixed((kind == Kind::Number).then(|| number::to_i64(node.lexeme())).flatten().map(i64::to_le_bytes)),
-            CellType::Number => self.fixed((kind == Kind::Number).then(|| number::to_f64(node.lexeme())).flatten().map(f64::to_le_bytes)),
+            CellType::Integer => self.fixed(
+                (kind == Kind::Number)
+                    .then(|| number::to_i64(node.lexeme()))
+                    .flatten()
+                    .map(i64::to_le_bytes),
+            ),
+            CellType::Number => self.fixed(
+                (kind == Kind::Number)
+                    .then(|| number::to_f64(node.lexeme()))
+                    .flatten()
+                    .map(f64::to_le_bytes),
+            ),
             CellType::Boolean => self.fixed(node.as_bool().map(|value| [u8::from(value)])),
         }
     }
@@ -96,7 +106,9 @@ impl Cells {
                 CellType::Text | CellType::Json => self.bytes(text.as_bytes()),
                 CellType::Integer => self.fixed(number::to_i64(text).map(i64::to_le_bytes)),
                 CellType::Number => self.fixed(number::to_f64(text).map(f64::to_le_bytes)),
-                CellType::Boolean => self.fixed(text.parse::<bool>().ok().map(|value| [u8::from(value)])),
+                CellType::Boolean => {
+                    self.fixed(text.parse::<bool>().ok().map(|value| [u8::from(value)]))
+                }
             },
         }
     }
@@ -107,17 +119,25 @@ pub(super) fn column(call: &Call, field: &Field, hints: &mut Hints) -> Column {
     let mut cells = Cells::new(field.cell, call.rows.len());
     match &field.source {
         Source::Event(pointer) => event_cells(&mut cells, call, pointer, hints),
-        Source::Tenant => call.rows().for_each(|_| cells.bytes(call.batch.tenant.as_str().as_bytes())),
+        Source::Tenant => {
+            call.rows().for_each(|_| cells.bytes(call.batch.tenant.as_str().as_bytes()))
+        }
         Source::Node => call.rows().for_each(|_| cells.bytes(call.batch.node.as_bytes())),
         Source::EventId => call.rows().for_each(|row| cells.bytes(&row.event_id.text())),
-        Source::EventType => call.rows().for_each(|row| cells.bytes(row.event_type.as_str().as_bytes())),
+        Source::EventType => {
+            call.rows().for_each(|row| cells.bytes(row.event_type.as_str().as_bytes()))
+        }
         Source::Key => call.rows().for_each(|row| match &row.key {
             Some(key) => cells.bytes(key.as_bytes()),
             None => cells.absent(MISSING),
         }),
         Source::ReceivedAt => call.rows().for_each(|row| {
             let at = row.event_id.received_at();
-            if field.cell == CellType::Text { cells.bytes(&at.rfc3339()) } else { cells.bytes(&at.0.to_le_bytes()) }
+            if field.cell == CellType::Text {
+                cells.bytes(&at.rfc3339())
+            } else {
+                cells.bytes(&at.0.to_le_bytes())
+            }
         }),
         Source::Occurrence(_) => {
             let counted = call.batch.occurrences(&field.text);

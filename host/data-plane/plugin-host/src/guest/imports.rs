@@ -25,7 +25,9 @@ const CHARGE_BYTES: usize = 1024;
 
 impl State {
     fn manifest(&self) -> Result<Arc<Manifest>> {
-        self.manifest.clone().ok_or_else(|| format_err!("the host was called before `configure` returned"))
+        self.manifest
+            .clone()
+            .ok_or_else(|| format_err!("the host was called before `configure` returned"))
     }
 
     fn running(&self) -> Result<&Call> {
@@ -56,10 +58,14 @@ impl State {
     /// The column of a table and how its cells are laid out.
     fn table_column(&self, table: u32, column: u32) -> Result<(Arc<Table>, usize, CellType)> {
         let manifest = self.manifest()?;
-        let declared = manifest.tables.get(table as usize).and_then(|t| t.columns.get(column as usize));
-        let (name, cell) = declared.ok_or_else(|| format_err!("column {column} of table {table} is not in the manifest"))?;
+        let declared =
+            manifest.tables.get(table as usize).and_then(|t| t.columns.get(column as usize));
+        let (name, cell) = declared.ok_or_else(|| {
+            format_err!("column {column} of table {table} is not in the manifest")
+        })?;
         let table = self.table(table)?;
-        let at = table.column(name).ok_or_else(|| format_err!("the table has no column `{name}`"))?;
+        let at =
+            table.column(name).ok_or_else(|| format_err!("the table has no column `{name}`"))?;
         Ok((table, at, *cell))
     }
 }
@@ -152,8 +158,9 @@ impl kernels::Host for State {
         let column = self.column(field, &[CellType::Text])?;
         let mut charge = Charge::new(self);
         let answers = texts(&column).map(|text| {
-            let answer = answer(text.map(|text| pattern.is_match(text)));
-            charge.row(text.map_or(0, str::len)).map(|()| answer)
+            let matched = text.map(|text| pattern.is_match(text)).transpose();
+            let matched = matched.map_err(wasmtime::Error::msg)?;
+            charge.row(text.map_or(0, str::len)).map(|()| answer(matched))
         });
         answers.collect()
     }
@@ -163,7 +170,8 @@ impl kernels::Host for State {
         let schema = manifest.schemas.get(schema as usize);
         let schema = schema.ok_or_else(|| format_err!("the schema is not in the manifest"))?;
         let column = self.column(field, &[CellType::Json])?;
-        let conforms = |value: &[u8]| Document::parse(value.to_vec()).is_ok_and(|d| schema.is_valid(d.root()));
+        let conforms =
+            |value: &[u8]| Document::parse(value.to_vec()).is_ok_and(|d| schema.is_valid(d.root()));
         let mut charge = Charge::new(self);
         let answers = values(&column).map(|value| {
             let answer = answer(value.map(conforms));
@@ -182,7 +190,9 @@ impl kernels::Host for State {
         };
         let (slots, _) = column.data.as_chunks::<8>();
         let cells = column.validity.iter().zip(slots);
-        Ok(cells.map(|(validity, slot)| answer((*validity == PRESENT).then(|| holds(*slot)))).collect())
+        Ok(cells
+            .map(|(validity, slot)| answer((*validity == PRESENT).then(|| holds(*slot))))
+            .collect())
     }
 }
 
@@ -191,7 +201,8 @@ fn in_range(value: i64, low: f64, high: f64) -> bool {
     // 2^63 as a double; every i64 lies below it and not below its negative.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     let at_least = |bound: f64| bound < -BEYOND || (bound < BEYOND && value >= bound.ceil() as i64);
-    let at_most = |bound: f64| bound >= BEYOND || (bound >= -BEYOND && value <= bound.floor() as i64);
+    let at_most =
+        |bound: f64| bound >= BEYOND || (bound >= -BEYOND && value <= bound.floor() as i64);
     at_least(low) && at_most(high)
 }
 
@@ -211,7 +222,11 @@ impl tables::Host for State {
     fn lookup_keys(&mut self, table: u32, column: u32, keys: Column) -> Result<Column> {
         let (table, at, cell) = self.table_column(table, column)?;
         if keys.validity.len() != keys.offsets.len() {
-            bail!("the keys have {} validities and {} offsets", keys.validity.len(), keys.offsets.len());
+            bail!(
+                "the keys have {} validities and {} offsets",
+                keys.validity.len(),
+                keys.offsets.len()
+            );
         }
         self.look_up(&table, at, cell, &keys)
     }
@@ -223,7 +238,13 @@ impl tables::Host for State {
 
 impl State {
     /// One key can stand for many bytes, so the column is bounded while it grows.
-    fn look_up(&mut self, table: &Table, at: usize, cell: CellType, keys: &Column) -> Result<Column> {
+    fn look_up(
+        &mut self,
+        table: &Table,
+        at: usize,
+        cell: CellType,
+        keys: &Column,
+    ) -> Result<Column> {
         let mut cells = Cells::new(cell, keys.validity.len());
         let mut charge = Charge::new(self);
         for key in texts(keys) {

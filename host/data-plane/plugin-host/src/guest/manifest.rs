@@ -7,10 +7,10 @@ use tidegate_types::problem::ProblemPart;
 
 use super::bindings::contract;
 use super::bindings::types::CellType;
+use super::pattern::Pattern;
 
-/// Bounds of a manifest: of lists, of texts in bytes, and of one compiled pattern in bytes.
+/// Entries of each of a manifest's lists.
 const MAX_ENTRIES: usize = 256;
-const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// What a rule is for; rules run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub struct Manifest {
     pub reads: Vec<Field>,
     pub writes: Vec<(Arc<str>, Pointer)>,
     pub tables: Vec<TableRef>,
-    pub(crate) patterns: Vec<regex::Regex>,
+    pub(super) patterns: Vec<Pattern>,
     pub(crate) schemas: Vec<Schema>,
     pub codes: Vec<Arc<str>>,
     pub metrics: Vec<Arc<str>>,
@@ -83,12 +83,19 @@ impl Manifest {
     pub(crate) fn admit(given: contract::Manifest) -> Result<Self, Vec<ProblemPart>> {
         let mut check = Check::default();
         for (name, len) in [
-            ("reads", given.reads.len()), ("writes", given.writes.len()), ("tables", given.tables.len()),
-            ("patterns", given.patterns.len()), ("schemas", given.schemas.len()), ("codes", given.codes.len()),
+            ("reads", given.reads.len()),
+            ("writes", given.writes.len()),
+            ("tables", given.tables.len()),
+            ("patterns", given.patterns.len()),
+            ("schemas", given.schemas.len()),
+            ("codes", given.codes.len()),
             ("metrics", given.metrics.len()),
         ] {
             if len > MAX_ENTRIES {
-                check.problem(format!("/{name}"), format!("{len} entries; at most {MAX_ENTRIES} are taken"));
+                check.problem(
+                    format!("/{name}"),
+                    format!("{len} entries; at most {MAX_ENTRIES} are taken"),
+                );
             }
         }
         if check.problems.is_empty() {
@@ -113,7 +120,12 @@ impl Check {
     }
 
     /// Keeps what is good of a list, and a problem for each entry that is not.
-    fn each<T, U>(&mut self, list: &str, items: &[T], mut f: impl FnMut(&T) -> Result<U, String>) -> Vec<U> {
+    fn each<T, U>(
+        &mut self,
+        list: &str,
+        items: &[T],
+        mut f: impl FnMut(&T) -> Result<U, String>,
+    ) -> Vec<U> {
         let mut out = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             match f(item) {
@@ -137,18 +149,17 @@ impl Check {
         let writes = self.each("writes", &given.writes, |text| write(text));
         for (place, (text, pointer)) in writes.iter().enumerate() {
             if writes.iter().take(place).any(|(_, other)| other.overlaps(pointer)) {
-                self.problem(format!("/writes/{place}"), format!("`{text}` overlaps another write of this rule"));
+                self.problem(
+                    format!("/writes/{place}"),
+                    format!("`{text}` overlaps another write of this rule"),
+                );
             }
         }
         let tables = self.each("tables", &given.tables, |table| {
             let columns = table.columns.iter().map(|c| (c.name.clone(), c.cell)).collect();
             Ok(TableRef { name: table.name.as_str().into(), columns })
         });
-        let patterns = self.each("patterns", &given.patterns, |pattern| {
-            let mut builder = regex::RegexBuilder::new(pattern);
-            builder.size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
-            builder.build().map_err(|error| error.to_string())
-        });
+        let patterns = self.each("patterns", &given.patterns, |text| Pattern::compile(text));
         let schemas = self.each("schemas", &given.schemas, |schema| {
             Schema::compile(schema.as_bytes(), &SchemaLimits::default())
                 .map_err(|error| format!("{}: {}", error.pointer, error.message))
@@ -176,7 +187,9 @@ fn field(given: &contract::Field) -> Result<Field, String> {
                 let pointer = rest.parse().map_err(|error| format!("{error}"))?;
                 (Source::Occurrence(Some(pointer)), &[CellType::Integer])
             }
-            None if text.starts_with('@') => return Err(format!("there is no host column `{text}`")),
+            None if text.starts_with('@') => {
+                return Err(format!("there is no host column `{text}`"));
+            }
             None => {
                 let pointer = text.parse().map_err(|error| format!("{error}"))?;
                 return Ok(Field { text: text.into(), source: Source::Event(pointer), cell });
@@ -198,7 +211,8 @@ fn write(text: &str) -> Result<(Arc<str>, Pointer), String> {
 }
 
 fn word(text: &str) -> Result<Arc<str>, String> {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+    let fits =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > 64 || !text.bytes().all(fits) {
         return Err(format!("`{text}` must be 1 to 64 of a-z, 0-9, -, _ and ."));
     }

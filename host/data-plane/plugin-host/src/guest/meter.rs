@@ -1,13 +1,21 @@
-//! What a call has cost so far: CPU time of the threads that polled it, against its budget.
+//! What a call has cost so far: CPU time of the threads that polled it, against its budget. And
+//! who runs next: calls that are longer than a slice take turns, so that they never hold all
+//! threads and short calls of other tenants pass them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// CPU time of the call that is running, in nanoseconds; shared with whoever polls it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meter {
+    /// Turns that there are for long calls, of all tenants.
+    turns: Arc<Semaphore>,
+    /// The turn of this call, from its second slice on.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
     budget: AtomicU64,
     /// Ticks of the epoch between two looks at the budget.
     slice: AtomicU64,
@@ -19,6 +27,37 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    pub(crate) fn new(turns: &Arc<Semaphore>) -> Self {
+        Self {
+            turns: Arc::clone(turns),
+            turn: Mutex::default(),
+            budget: AtomicU64::default(),
+            slice: AtomicU64::default(),
+            used: AtomicU64::default(),
+            measured: AtomicBool::default(),
+            since: AtomicU64::default(),
+        }
+    }
+
+    /// Between two slices: lets others run, then waits for a turn among the long calls.
+    pub(crate) async fn take_turn(self: Arc<Self>) {
+        self.end_turn();
+        // Tokio's own yield lets sockets be read before this call goes on; wasmtime's would not.
+        tokio::task::yield_now().await;
+        // The semaphore is never closed.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        if let Ok(mut mine) = self.turn.lock() {
+            *mine = turn;
+        }
+    }
+
+    /// The slice, or the call, is over.
+    pub(crate) fn end_turn(&self) {
+        if let Ok(mut mine) = self.turn.lock() {
+            *mine = None;
+        }
+    }
+
     /// A new call, under the limits of now.
     pub(crate) fn begin(&self, budget: Duration, slice: u64) {
         self.budget.store(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_event::Hints;
+use tokio::sync::Semaphore;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -45,7 +46,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, turns: &Arc<Semaphore>) -> Self {
         let log = SharedLog::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.max_handles);
@@ -56,7 +57,7 @@ impl State {
             manifest: None,
             hints: Vec::new(),
             call: None,
-            meter: Arc::default(),
+            meter: Arc::new(Meter::new(turns)),
             memory: Memory::new(limits),
             counts: Vec::new(),
         }
@@ -102,13 +103,23 @@ impl Memory {
 }
 
 impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let granted = desired <= self.limit;
         self.denied |= !granted;
         Ok(granted)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let granted = desired <= self.elements;
         self.denied |= !granted;
         Ok(granted)

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime::{Result, bail};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder};
@@ -109,7 +109,9 @@ impl rand_core::TryRng for Same {
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
         let mut state = SEED;
         for chunk in out.chunks_mut(8) {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             for (slot, byte) in chunk.iter_mut().zip(state.to_le_bytes()) {
                 *slot = byte;
             }

@@ -14,10 +14,16 @@ pub(crate) fn configure(mode: &str, manifest: &mut Manifest) {
         "memory" => fill_memory(),
         "panic" => panic!("configured to panic"),
         "read-batch" => drop(batch::columns(&[0])),
-        "undeclared-column" => manifest.reads.push(Field { pointer: "@secret".into(), cell: CellType::Text }),
+        "undeclared-column" => {
+            manifest.reads.push(Field { pointer: "@secret".into(), cell: CellType::Text })
+        }
         "undeclared-writer" => manifest.writes.push("/text".into()),
-        "bad-pointer" => manifest.reads.push(Field { pointer: "text".into(), cell: CellType::Text }),
-        "bad-cell" => manifest.reads.push(Field { pointer: "@node".into(), cell: CellType::Number }),
+        "bad-pointer" => {
+            manifest.reads.push(Field { pointer: "text".into(), cell: CellType::Text })
+        }
+        "bad-cell" => {
+            manifest.reads.push(Field { pointer: "@node".into(), cell: CellType::Number })
+        }
         "write-root" => manifest.writes = vec![String::new()],
         "write-twice" => manifest.writes = vec!["/a".into(), "/a/b".into()],
         "bad-code" => manifest.codes.push("Not A Code".into()),
@@ -68,7 +74,11 @@ pub(crate) fn evaluate(config: &Config, outcome: &mut Outcome) -> Result<(), Fau
         "count-undeclared" => log::count(1, 1),
         "match" => drop(kernels::matches(TEXT, 0)),
         "lookup-bomb" => look_up_bomb(amount),
-        "lookup-keys-uneven" => drop(tables::lookup_keys(0, 0, &Column { validity: vec![2; 3], offsets: vec![1], data: vec![b'k'] })),
+        "lookup-keys-uneven" => drop(tables::lookup_keys(
+            0,
+            0,
+            &Column { validity: vec![2; 3], offsets: vec![1], data: vec![b'k'] },
+        )),
         "probe" => probe::report(outcome),
         _ => {}
     }

@@ -21,7 +21,10 @@ fn nothing() -> Outcome {
         details: Vec::new(),
     };
     let (row, op, field) = (Vec::new(), Vec::new(), Vec::new());
-    Outcome { findings, patches: Patches { row, op, field, value_end: Vec::new(), values: Vec::new() } }
+    Outcome {
+        findings,
+        patches: Patches { row, op, field, value_end: Vec::new(), values: Vec::new() },
+    }
 }
 
 /// For each row a finding with the row's id and, from an enricher, a patch with it.

@@ -1,7 +1,5 @@
 //! Looks at the world around: clocks, random numbers, environment, files; and waits.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::bindings::exports::tidegate::rules::rules::Outcome;
@@ -11,9 +9,9 @@ use crate::outcome::add_finding;
 pub(crate) fn report(outcome: &mut Outcome) {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let started = Instant::now();
-    let hash = RandomState::new().hash_one("random");
+    let random = wasi::random();
     let seen = format!(
-        "time={} elapsed={} random={hash:x} args={} vars={} file={} list={} input={}",
+        "time={} elapsed={} random={random:x?} args={} vars={} file={} list={} input={}",
         since.map_or(0, |since| since.as_secs()),
         started.elapsed().as_nanos(),
         std::env::args().count(),
@@ -45,7 +43,7 @@ pub(crate) fn hoard_handles() {
 }
 
 mod wasi {
-    //! The two functions of WASI that the standard library does not offer in this form.
+    //! The functions of WASI that the standard library does not offer in this form.
     wit_bindgen::generate!({
         path: "wit",
         world: "probe",
@@ -53,6 +51,11 @@ mod wasi {
     });
 
     use self::wasi::clocks::monotonic_clock::subscribe_duration;
+    use self::wasi::random::random::{get_random_bytes, get_random_u64};
+
+    pub(super) fn random() -> (u64, Vec<u8>) {
+        (get_random_u64(), get_random_bytes(20))
+    }
 
     pub(super) fn poll(nanoseconds: u64) {
         subscribe_duration(nanoseconds).block();

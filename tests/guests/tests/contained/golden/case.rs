@@ -79,8 +79,13 @@ fn settle_ids(text: &str, host: &[Map<String, Value>]) -> String {
 
 /// The first member of the first row is the key; a cell that is null or left out is empty.
 fn table(rows: &[TableRow]) -> Table {
-    let key = rows.first().and_then(|row| row.0.first()).map(|(name, _)| name.clone()).expect("a table has a row");
-    let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.0.iter().map(|(name, _)| name)).collect();
+    let key = rows
+        .first()
+        .and_then(|row| row.0.first())
+        .map(|(name, _)| name.clone())
+        .expect("a table has a row");
+    let names: BTreeSet<&String> =
+        rows.iter().flat_map(|row| row.0.iter().map(|(name, _)| name)).collect();
     let cell = |row: &TableRow, name: &String| {
         let found = row.0.iter().find(|(other, _)| other == name);
         found.and_then(|(_, cell)| cell.clone()).unwrap_or_default()

@@ -21,17 +21,24 @@ pub(super) fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Pr
     for name in headers.keys() {
         let Some(attribute) = name.as_str().strip_prefix("ce-") else { continue };
         if matches!(attribute, "datacontenttype" | "data" | "data_base64") {
-            return Err(fail(format!("the header ce-{attribute} is not allowed: data goes into the body, its type into Content-Type")));
+            return Err(fail(format!(
+                "the header ce-{attribute} is not allowed: data goes into the body, its type into Content-Type"
+            )));
         }
-        if attribute.is_empty() || !attribute.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-            return Err(fail(format!("`{attribute}` is no attribute name: lower-case letters and digits")));
+        if attribute.is_empty()
+            || !attribute.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        {
+            return Err(fail(format!(
+                "`{attribute}` is no attribute name: lower-case letters and digits"
+            )));
         }
         let mut values = headers.get_all(name).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(fail(format!("the header ce-{attribute} is there more than once")));
         };
-        let text = header_text(value.as_bytes())
-            .ok_or_else(|| fail(format!("the value of ce-{attribute} is not percent-encoded UTF-8")))?;
+        let text = header_text(value.as_bytes()).ok_or_else(|| {
+            fail(format!("the value of ce-{attribute} is not percent-encoded UTF-8"))
+        })?;
         push_member(&mut out, attribute);
         push_string(&mut out, &text);
     }
@@ -49,7 +56,8 @@ fn push_member(out: &mut Vec<u8>, name: &str) {
 }
 
 fn push_data(out: &mut Vec<u8>, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type =
+        headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if let Some(content_type) = content_type {
         push_member(out, "datacontenttype");
         push_string(out, content_type);
@@ -57,7 +65,8 @@ fn push_data(out: &mut Vec<u8>, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     if body.is_empty() {
         return Ok(());
     }
-    let essence = content_type.unwrap_or("application/json").split(';').next().unwrap_or_default().trim();
+    let essence =
+        content_type.unwrap_or("application/json").split(';').next().unwrap_or_default().trim();
     if essence == "application/json" || essence.ends_with("+json") {
         push_member(out, "data");
         // Another value after the data would become part of the envelope.
@@ -68,7 +77,8 @@ fn push_data(out: &mut Vec<u8>, headers: &HeaderMap, body: &[u8]) -> Result<(), 
         out.extend_from_slice(body);
     } else if essence.starts_with("text/") {
         let text = std::str::from_utf8(body).map_err(|_| {
-            Problem::new(ProblemType::MalformedCloudEvent, "the data is not valid UTF-8").at("/data")
+            Problem::new(ProblemType::MalformedCloudEvent, "the data is not valid UTF-8")
+                .at("/data")
         })?;
         push_member(out, "data");
         push_string(out, text);
@@ -91,7 +101,9 @@ fn header_text(value: &[u8]) -> Option<String> {
         rest = tail;
         if *byte == b'%' {
             let (digits, tail) = rest.split_first_chunk::<2>()?;
-            let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            let digits = std::str::from_utf8(digits)
+                .ok()
+                .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
             out.push(u8::from_str_radix(digits, 16).ok()?);
             rest = tail;
         } else {
@@ -125,7 +137,8 @@ fn base64(bytes: &[u8]) -> String {
         }
         let bits = u32::from_be_bytes([0, block[0], block[1], block[2]]);
         for place in 0..4 {
-            let digit = DIGITS.get((bits >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
+            let digit =
+                DIGITS.get((bits >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
             out.push(if place > chunk.len() { '=' } else { char::from(digit) });
         }
     }
@@ -141,20 +154,34 @@ pub(super) fn check(event: &mut Event) {
         let text = node.get(name).and_then(|value| value.as_str());
         let pointer = format!("/{name}");
         match text {
-            Some("") | None => findings.push(host_finding("cloudevent-attribute", &pointer, "the attribute must be a text that is not empty")),
+            Some("") | None => findings.push(host_finding(
+                "cloudevent-attribute",
+                &pointer,
+                "the attribute must be a text that is not empty",
+            )),
             Some(version) if name == "specversion" && version != "1.0" => {
-                findings.push(host_finding("cloudevent-attribute", &pointer, "only version 1.0 is taken"));
+                findings.push(host_finding(
+                    "cloudevent-attribute", &pointer, "only version 1.0 is taken",
+                ));
             }
             Some(_) => {}
         }
     }
     if let Some(time) = node.get("time").filter(|time| time.kind() != Kind::Null)
-        && time.as_str().and_then(UnixMillis::parse_rfc3339).is_none()
+        && !time.as_str().is_some_and(UnixMillis::is_rfc3339)
     {
-        findings.push(host_finding("cloudevent-attribute", "/time", "the time must be an RFC 3339 timestamp"));
+        findings.push(host_finding(
+            "cloudevent-attribute",
+            "/time",
+            "the time must be an RFC 3339 timestamp",
+        ));
     }
     if node.get("data").is_some() && node.get("data_base64").is_some() {
-        findings.push(host_finding("cloudevent-attribute", "/data_base64", "an event has data or data_base64, not both"));
+        findings.push(host_finding(
+            "cloudevent-attribute",
+            "/data_base64",
+            "an event has data or data_base64, not both",
+        ));
     }
     if !findings.is_empty() {
         event.reject(findings);
@@ -168,8 +195,16 @@ mod tests {
     #[test]
     fn header_values() {
         for (value, expected) in [
-            ("abc", Some("abc")), ("Euro%20%E2%82%AC%20%F0%9F%98%80", Some("Euro € 😀")), ("%2525", Some("%25")),
-            ("\"quoted \\\" %41\"", Some("quoted \" A")), ("%C0%A0", None), ("%4", None), ("%zz", None), ("%+1", None), ("\"a\"b\"", None), ("", Some("")),
+            ("abc", Some("abc")),
+            ("Euro%20%E2%82%AC%20%F0%9F%98%80", Some("Euro € 😀")),
+            ("%2525", Some("%25")),
+            ("\"quoted \\\" %41\"", Some("quoted \" A")),
+            ("%C0%A0", None),
+            ("%4", None),
+            ("%zz", None),
+            ("%+1", None),
+            ("\"a\"b\"", None),
+            ("", Some("")),
         ] {
             assert_eq!(header_text(value.as_bytes()).as_deref(), expected, "{value}");
         }
@@ -177,7 +212,15 @@ mod tests {
 
     #[test]
     fn base64_vectors_of_rfc_4648() {
-        for (text, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")] {
+        for (text, expected) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64(text.as_bytes()), expected);
         }
     }

@@ -1,0 +1,38 @@
+//! What the instances of one rule are made from.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+
+use super::instance::{ConfigureError, Fault, Instance};
+use super::registry::Registry;
+use crate::guest::bindings::{RulePre, contract};
+use crate::guest::state::State;
+use crate::limits::Limits;
+
+/// A component, linked, and its configuration.
+pub(crate) struct Source {
+    pub(crate) engine: Engine,
+    pub(crate) pre: RulePre<State>,
+    pub(crate) config: String,
+    /// Turns that there are for long calls, of all tenants.
+    pub(crate) long_calls: Arc<Semaphore>,
+    pub(crate) rules: Arc<Registry>,
+}
+
+impl Source {
+    /// Makes an instance and configures it. Where the host is full, idle stores make room.
+    pub(crate) async fn start(
+        &self,
+        limits: &Limits,
+        calls: u32,
+    ) -> Result<(Instance, contract::Manifest), ConfigureError> {
+        let started = Instance::start(self, limits, calls).await;
+        if matches!(started, Err(ConfigureError::Fault(Fault::Exhausted))) && self.rules.make_room()
+        {
+            return Instance::start(self, limits, calls).await;
+        }
+        started
+    }
+}
