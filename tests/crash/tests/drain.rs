@@ -77,7 +77,7 @@ fn draining() {
     let receipts = answers::receipts(&slow.receive().expect("an answer"), 1).expect("a receipt");
     assert_eq!(gateway.wait_end().code(), Some(0), "{}", gateway.log());
     let ledger = Ledger::default();
-    ledger.send(&[key.clone()]);
+    ledger.send(std::slice::from_ref(&key));
     ledger.hear(&key, &receipts[0]);
     ledger.check(&stored::read(gateway.folder()));
     log::assert_quiet(&gateway.log(), &[]);

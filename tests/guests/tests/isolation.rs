@@ -1,5 +1,7 @@
 //! A tenant whose rule never ends does not disturb another tenant: in the real gateway, under load.
 
+#![allow(clippy::indexing_slicing, reason = "a failed step of a test is a panic")]
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -69,7 +71,7 @@ fn load(
         assert_eq!(receipts[1]["findings"][0]["code"], "rule-fault", "{receipts}");
         answered.fetch_add(1, Ordering::Relaxed);
         // Only the first is waited for.
-        drop(begun.try_send(()));
+        begun.try_send(()).ok();
     }
 }
 

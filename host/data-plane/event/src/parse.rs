@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
+use jiter::{Jiter, JiterError, JiterErrorType, Peek};
 
 use crate::document::{Document, Entry, Kind};
 use crate::pointer::push_step;
@@ -80,9 +80,6 @@ struct Frame {
     /// A name has come twice: one flaw tells it, and nothing more is compared.
     repeated: bool,
 }
-
-/// Beyond this depth the text is refused as a whole, for nothing may take memory without bound.
-const MAX_DEPTH: usize = 4096;
 
 /// Bytes of a flaw's pointer.
 const MAX_POINTER_BYTES: usize = 1024;
@@ -240,9 +237,11 @@ impl Reader<'_, '_> {
         let start = self.index();
         let depth = self.stack.len();
         match peek {
-            Peek::Object | Peek::Array if depth >= MAX_DEPTH => {
-                let error_type = JiterErrorType::JsonError(JsonErrorType::RecursionLimitExceeded);
-                return Err(JiterError { error_type, index: start - self.skipped });
+            Peek::Object | Peek::Array if depth >= self.max_depth() => {
+                self.flaw(FlawKind::TooDeep, start);
+                self.skip(peek)?;
+                self.push(Kind::Null, start);
+                return Ok(None);
             }
             Peek::Object => {
                 self.open(start, true);
@@ -276,15 +275,72 @@ impl Reader<'_, '_> {
                 self.push(Kind::False, start);
             }
             _ => {
-                match self.jiter.known_number_bytes(peek) {
-                    Ok(_) => {}
-                    Err(error) => self.long_number(start, error)?,
-                }
+                self.number(peek, start)?;
                 let end = self.index();
                 self.push_entry(Kind::Number, start, end, None, false);
             }
         }
         Ok(None)
+    }
+
+    /// Containers that may be open at once.
+    fn max_depth(&self) -> usize {
+        let limits = self.builder.limits;
+        usize::from(limits.depth.min(128)) + usize::from(limits.event_depth)
+    }
+
+    /// Reads over a container and keeps nothing of it: a byte of memory for each level.
+    fn skip(&mut self, peek: Peek) -> Result<(), JiterError> {
+        let mut objects = Vec::new();
+        let mut next = Some(peek);
+        loop {
+            if let Some(peek) = next.take() {
+                next = self.skip_into(peek, &mut objects)?;
+            }
+            if next.is_some() {
+                continue;
+            }
+            // A value has ended.
+            next = match objects.last() {
+                None => return Ok(()),
+                Some(true) if self.jiter.next_key()?.is_some() => Some(self.jiter.peek()?),
+                Some(true) => None,
+                Some(false) => self.jiter.array_step()?,
+            };
+            if next.is_none() {
+                objects.pop();
+            }
+        }
+    }
+
+    /// Reads over a scalar or an empty container, or answers the first value in a container.
+    fn skip_into(
+        &mut self,
+        peek: Peek,
+        objects: &mut Vec<bool>,
+    ) -> Result<Option<Peek>, JiterError> {
+        let first = match peek {
+            Peek::Object => match self.jiter.known_object()?.is_some() {
+                true => Some(self.jiter.peek()?),
+                false => None,
+            },
+            Peek::Array => self.jiter.known_array()?,
+            Peek::String => self.jiter.known_str().map(|_| None)?,
+            Peek::Null => self.jiter.known_null().map(|()| None)?,
+            Peek::True | Peek::False => self.jiter.known_bool(peek).map(|_| None)?,
+            _ => self.number(peek, self.index()).map(|()| None)?,
+        };
+        if first.is_some() {
+            objects.push(peek == Peek::Object);
+        }
+        Ok(first)
+    }
+
+    fn number(&mut self, peek: Peek, start: usize) -> Result<(), JiterError> {
+        match self.jiter.known_number_bytes(peek) {
+            Ok(_) => Ok(()),
+            Err(error) => self.long_number(start, error),
+        }
     }
 
     /// The lexer refuses integers of more than some thousand digits, which are valid JSON. It has no
@@ -374,11 +430,6 @@ impl Reader<'_, '_> {
     }
 
     fn open(&mut self, start: usize, object: bool) {
-        let limits = self.builder.limits;
-        if self.stack.len() >= usize::from(limits.depth.min(128)) + usize::from(limits.event_depth)
-        {
-            self.flaw(FlawKind::TooDeep, start);
-        }
         let kind = if object { Kind::Object } else { Kind::Array };
         let entry = self.push(kind, start);
         self.stack.push(Frame { entry, object, key: 0, names: None, repeated: false });

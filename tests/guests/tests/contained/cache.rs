@@ -154,7 +154,8 @@ async fn compilers_that_fail_are_contained() {
         component_bytes: 64 << 20,
         ..options("small")
     };
-    let cases: [(&str, CompileOptions, Bytes, fn(&ChildError) -> bool); 8] = [
+    type Expected = fn(&ChildError) -> bool;
+    let cases: [(&str, CompileOptions, Bytes, Expected); 8] = [
         ("crashes", options("abort"), HOSTILE, |error| matches!(error, ChildError::Ended(_))),
         ("fails without a word", options("silent"), HOSTILE, |error| {
             matches!(error, ChildError::Ended(_))

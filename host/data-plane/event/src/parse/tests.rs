@@ -72,6 +72,25 @@ fn a_flaw_leaves_the_rest_readable() {
 }
 
 #[test]
+fn a_deep_value_is_read_over_whatever_is_in_it() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let odd = format!(
+        r#"{{"a":[{{}},[],{{"b":[1,"\u0041",null,true,{}]}},{{"c":{{}}}}]}}"#,
+        "9".repeat(5000)
+    );
+    for inner in [deep, odd] {
+        let text = format!("[[[[[[{inner},1],2],3],4],5],{{\"c\":3}}]");
+        let mut builder =
+            Builder::new(text.into_bytes(), Limits { depth: 4, event_depth: 1 }).expect("text");
+        let root = builder.whole().expect("readable");
+        assert_eq!(builder.take_flaws().len(), 1);
+        let document = builder.finish();
+        let last = document.at(root).elements().nth(1).expect("second");
+        assert_eq!(last.get("c").map(|n| n.lexeme()), Some("3"));
+    }
+}
+
+#[test]
 fn many_names_are_told_apart_without_comparing_all() {
     let mut text = String::from("{");
     for i in 0..50_000 {

@@ -108,8 +108,13 @@ struct Charge {
 }
 
 impl Charge {
-    fn new(state: &State) -> Self {
-        Self { meter: Arc::clone(&state.meter), bytes: 0 }
+    /// Begins before the first row of a column, so that even one dear row is noticed.
+    fn new(state: &State, column: &Column) -> Result<Self> {
+        let mut charge = Self { meter: Arc::clone(&state.meter), bytes: 0 };
+        if column.data.len() >= CHARGE_BYTES {
+            charge.look()?;
+        }
+        Ok(charge)
     }
 
     /// One more row, with so many bytes of text.
@@ -117,11 +122,13 @@ impl Charge {
         self.bytes += bytes + 1;
         if self.bytes >= CHARGE_BYTES {
             self.bytes = 0;
-            if self.meter.exhausted() {
-                return Err(Trap::Interrupt.into());
-            }
+            self.look()?;
         }
         Ok(())
+    }
+
+    fn look(&mut self) -> Result<()> {
+        if self.meter.exhausted() { Err(Trap::Interrupt.into()) } else { Ok(()) }
     }
 }
 
@@ -156,7 +163,7 @@ impl kernels::Host for State {
         let pattern = manifest.patterns.get(pattern as usize);
         let pattern = pattern.ok_or_else(|| format_err!("the pattern is not in the manifest"))?;
         let column = self.column(field, &[CellType::Text])?;
-        let mut charge = Charge::new(self);
+        let mut charge = Charge::new(self, &column)?;
         let answers = texts(&column).map(|text| {
             let matched = text.map(|text| pattern.is_match(text)).transpose();
             let matched = matched.map_err(wasmtime::Error::msg)?;
@@ -172,7 +179,7 @@ impl kernels::Host for State {
         let column = self.column(field, &[CellType::Json])?;
         let conforms =
             |value: &[u8]| Document::parse(value.to_vec()).is_ok_and(|d| schema.is_valid(d.root()));
-        let mut charge = Charge::new(self);
+        let mut charge = Charge::new(self, &column)?;
         let answers = values(&column).map(|value| {
             let answer = answer(value.map(conforms));
             charge.row(value.map_or(0, <[u8]>::len)).map(|()| answer)
@@ -246,7 +253,7 @@ impl State {
         keys: &Column,
     ) -> Result<Column> {
         let mut cells = Cells::new(cell, keys.validity.len());
-        let mut charge = Charge::new(self);
+        let mut charge = Charge::new(self, keys)?;
         for key in texts(keys) {
             match key {
                 Some(key) => cells.table_cell(table.cell(key, at)),
