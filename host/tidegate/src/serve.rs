@@ -83,12 +83,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("gateway stopping");
     parts.gateway.health.set_draining();
     stopping.send_replace(true);
-    serving.await?.context("the ingress listener failed")?;
+    let served = serving.await;
     if tokio::time::timeout(config.ingress.drain_timeout, parts.gateway.drained()).await.is_err() {
         tracing::warn!("requests were still worked on after the drain timeout");
     }
-    administering.await??;
-    close(parts.storage, parts.wal, &config).await
+    let administered = administering.await;
+    // What was acknowledged is published and sealed however the listeners ended.
+    close(parts.storage, parts.wal, &config).await?;
+    served?.context("the ingress listener failed")?;
+    Ok(administered??)
 }
 
 /// Publishes what is durable and seals the log.

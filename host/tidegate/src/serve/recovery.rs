@@ -55,9 +55,6 @@ pub(super) fn open(config: &Config, layouts: Arc<dyn Layouts>) -> anyhow::Result
     if full > 0 {
         bail!("the log holds {full} keys of the window more than dedup.max_keys allows: raise it");
     }
-    if let Some(torn) = &report.torn {
-        tracing::warn!(copy = %torn.copy.display(), offset = torn.offset, bytes = torn.bytes, "torn tail of the log was cut");
-    }
     let storage = storage.start(wal.clone()).context("storage cannot go on where it ended")?;
     tracing::info!(
         records = report.records,

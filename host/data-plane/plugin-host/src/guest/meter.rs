@@ -51,9 +51,11 @@ impl Meter {
         }
     }
 
-    /// The slice, or the call, is over.
+    /// The slice, or the call, is over. Calls that were never looked at have no turn to give back.
     pub(crate) fn end_turn(&self) {
-        if let Ok(mut mine) = self.turn.lock() {
+        if self.measured.load(Ordering::Relaxed)
+            && let Ok(mut mine) = self.turn.lock()
+        {
             *mine = None;
         }
     }
