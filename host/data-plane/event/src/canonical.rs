@@ -2,6 +2,8 @@
 //! white space, object members sorted by the bytes of their names, strings escaped minimally,
 //! numbers as written.
 
+use std::cell::RefCell;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::document::{Kind, Node};
@@ -11,30 +13,61 @@ use crate::text::push_string;
 /// (the idempotency key itself).
 #[must_use]
 pub fn fingerprint(root: Node<'_>, except: Option<Node<'_>>) -> [u8; 16] {
-    let mut out = Vec::with_capacity(root.span().len());
-    write(&mut out, root, except.map(|node| node.index));
-    let digest: [u8; 32] = Sha256::digest(&out).into();
-    let mut first = [0; 16];
-    first.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
-    first
+    SCRATCH.with_borrow_mut(|Scratch { text, members }| {
+        text.clear();
+        members.clear();
+        write(text, members, root, except.map(|node| node.index));
+        let digest: [u8; 32] = Sha256::digest(&*text).into();
+        // A huge event must not keep its memory for ever.
+        text.shrink_to(MAX_KEPT);
+        let mut first = [0; 16];
+        first.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
+        first
+    })
 }
 
-/// Appends the canonical form. The depth is bounded by the parser's limit.
-fn write(out: &mut Vec<u8>, node: Node<'_>, except: Option<u32>) {
+/// Bytes of text that a thread keeps from one fingerprint to the next.
+const MAX_KEPT: usize = 64 << 10;
+
+/// Memory that is used again.
+#[derive(Default)]
+struct Scratch {
+    text: Vec<u8>,
+    members: Vec<u32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Appends the canonical form. The depth is bounded by the parser's limit. `members` is a stack of
+/// the names of the objects that are being written.
+fn write(out: &mut Vec<u8>, members: &mut Vec<u32>, node: Node<'_>, except: Option<u32>) {
     match node.kind() {
         Kind::Object => {
-            let mut members: Vec<_> =
-                node.members().filter(|(_, value)| Some(value.index) != except).collect();
-            members.sort_unstable_by_key(|(name, _)| name.as_text_bytes());
+            let document = node.document;
+            let base = members.len();
+            let kept = node.members().filter(|(_, value)| Some(value.index) != except);
+            members.extend(kept.map(|(name, _)| name.index));
+            if let Some(names) = members.get_mut(base..) {
+                names.sort_unstable_by_key(|name| document.at(*name).as_text_bytes());
+            }
             out.push(b'{');
-            for (place, (name, value)) in members.into_iter().enumerate() {
-                if place > 0 {
+            let end = members.len();
+            for place in base..end {
+                if place > base {
                     out.push(b',');
                 }
-                push_string(out, name.as_str().unwrap_or_default());
+                let name = document.at(members.get(place).copied().unwrap_or_default());
+                match name.entry().escaped {
+                    true => push_string(out, name.as_str().unwrap_or_default()),
+                    // As it stands in the source, with its quotation marks.
+                    false => out.extend_from_slice(name.lexeme().as_bytes()),
+                }
                 out.push(b':');
-                write(out, value, except);
+                write(out, members, document.at(name.index + 1), except);
             }
+            members.truncate(base);
             out.push(b'}');
         }
         Kind::Array => {
@@ -43,7 +76,7 @@ fn write(out: &mut Vec<u8>, node: Node<'_>, except: Option<u32>) {
                 if place > 0 {
                     out.push(b',');
                 }
-                write(out, element, except);
+                write(out, members, element, except);
             }
             out.push(b']');
         }
@@ -56,7 +89,7 @@ fn write(out: &mut Vec<u8>, node: Node<'_>, except: Option<u32>) {
 
 /// Appends the canonical form of a whole value.
 pub fn write_canonical(out: &mut Vec<u8>, node: Node<'_>) {
-    write(out, node, None);
+    write(out, &mut Vec::new(), node, None);
 }
 
 #[cfg(test)]

@@ -226,27 +226,68 @@ impl<'d> Node<'d> {
         Some(found)
     }
 
+    /// Values within this one, names of members among them.
+    pub(crate) fn descendants(&self) -> u32 {
+        self.entry().next.saturating_sub(self.index + 1)
+    }
+
     /// The members of an object, in order; nothing for other values.
-    pub fn members(&self) -> impl Iterator<Item = (Node<'d>, Node<'d>)> + use<'d> {
-        let document = self.document;
-        let count = if self.kind() == Kind::Object { self.len() } else { 0 };
-        let mut at = self.index + 1;
-        (0..count).map(move |_| {
-            let pair = (document.at(at), document.at(at + 1));
-            at = document.entry(at + 1).next;
-            pair
-        })
+    #[must_use]
+    pub fn members(&self) -> Members<'d> {
+        let left = if self.kind() == Kind::Object { self.len() } else { 0 };
+        Members { document: self.document, at: self.index + 1, left }
     }
 
     /// The elements of an array, in order; nothing for other values.
-    pub fn elements(&self) -> impl Iterator<Item = Node<'d>> + use<'d> {
-        let document = self.document;
-        let count = if self.kind() == Kind::Array { self.len() } else { 0 };
-        let mut at = self.index + 1;
-        (0..count).map(move |_| {
-            let element = document.at(at);
-            at = document.entry(at).next;
-            element
-        })
+    #[must_use]
+    pub fn elements(&self) -> Elements<'d> {
+        let left = if self.kind() == Kind::Array { self.len() } else { 0 };
+        Elements { document: self.document, at: self.index + 1, left }
+    }
+}
+
+/// The members of an object: name and value.
+#[derive(Clone, Debug)]
+pub struct Members<'d> {
+    document: &'d Document,
+    at: u32,
+    left: u32,
+}
+
+impl<'d> Iterator for Members<'d> {
+    type Item = (Node<'d>, Node<'d>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let pair = (self.document.at(self.at), self.document.at(self.at + 1));
+        self.at = self.document.entry(self.at + 1).next;
+        Some(pair)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+/// The elements of an array.
+#[derive(Clone, Debug)]
+pub struct Elements<'d> {
+    document: &'d Document,
+    at: u32,
+    left: u32,
+}
+
+impl<'d> Iterator for Elements<'d> {
+    type Item = Node<'d>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let element = self.document.at(self.at);
+        self.at = self.document.entry(self.at).next;
+        Some(element)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
     }
 }

@@ -75,6 +75,8 @@ struct Frame {
     object: bool,
     /// The key entry of the member that is being read.
     key: u32,
+    /// One bit for each name so far: a name whose bit is not set is a new one.
+    seen: u64,
     /// Hashes of the names so far, once there are too many to compare each with each.
     names: Option<HashSet<u64>>,
     /// A name has come twice: one flaw tells it, and nothing more is compared.
@@ -120,8 +122,8 @@ impl Builder {
         let source = String::from_utf8(bytes).map_err(|error| {
             fail("the text is not valid UTF-8", error.utf8_error().valid_up_to())
         })?;
-        // An event of ordinary shape has an entry for about each ten bytes.
-        let entries = Vec::with_capacity(source.len() / 10 + 8);
+        // An event of ordinary shape has an entry for each ten bytes or more.
+        let entries = Vec::with_capacity(source.len() / 8 + 8);
         let document = Document { source, unescaped: String::new(), entries };
         Ok(Self {
             document,
@@ -373,11 +375,17 @@ impl Reader<'_, '_> {
             None => (name.as_ptr() as usize).saturating_sub(text.as_ptr() as usize + 1),
         };
         let end = if escaped.is_some() { start } else { start + name.len() + 2 };
+        let bit = 1u64 << (short_hash(name.as_bytes()) & 63);
         let at = self.push_text_span(start, end, escaped, true);
-        if let Some(frame) = self.stack.last_mut() {
+        let is_new = self.stack.last_mut().is_some_and(|frame| {
             frame.key = at;
+            let is_new = frame.seen & bit == 0 && frame.names.is_none();
+            frame.seen |= bit;
+            is_new
+        });
+        if !is_new {
+            self.check_distinct(at);
         }
-        self.check_distinct(at);
         self.count_child();
         Ok(Then::Value(self.jiter.peek()?))
     }
@@ -432,7 +440,7 @@ impl Reader<'_, '_> {
     fn open(&mut self, start: usize, object: bool) {
         let kind = if object { Kind::Object } else { Kind::Array };
         let entry = self.push(kind, start);
-        self.stack.push(Frame { entry, object, key: 0, names: None, repeated: false });
+        self.stack.push(Frame { entry, object, key: 0, seen: 0, names: None, repeated: false });
     }
 
     fn close(&mut self) -> Then {
@@ -540,6 +548,14 @@ impl Reader<'_, '_> {
         };
         JsonError { what, offset: self.base + self.skipped + error.index, pointer: self.pointer() }
     }
+}
+
+/// Tells most names of one object apart by their length and a few of their bytes.
+fn short_hash(name: &[u8]) -> u32 {
+    let byte = |at: usize| name.get(at).copied().map_or(0, u32::from);
+    let last = byte(name.len().wrapping_sub(1));
+    let word = byte(0) | byte(name.len() / 2) << 8 | last << 16 | (name.len() as u32) << 24;
+    word.wrapping_mul(0x9E37_79B1) >> 26
 }
 
 /// Text that the lexer had to unescape does not lie in the source: it is copied, and its place in

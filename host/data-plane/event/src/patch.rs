@@ -5,9 +5,11 @@
 //! Patches stand one after the other, integers little-endian:
 //! `op: u8 (0 set, 1 remove) · pointer bytes: u16 · pointer · value bytes: u32 · value (JSON)`.
 
-use crate::document::{Document, Kind, Node};
-use crate::pointer::{Pointer, Step};
-use crate::text::push_string;
+mod splice;
+
+use crate::document::{Kind, Node};
+use crate::pointer::Pointer;
+use splice::Edits;
 
 /// What a patch does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +120,8 @@ pub fn fits(root: Node<'_>, pointer: &Pointer, op: Op) -> bool {
 }
 
 /// The delivered form: the original with the patches applied in order. Values that no patch
-/// touches come out as they were written; white space between them does not.
+/// touches come out as they were written; white space between them does not. The original is
+/// trusted to be an event that was parsed before: only what lies on the way to patches is read.
 ///
 /// # Errors
 /// Where the patches cannot be decoded, or do not fit the original.
@@ -126,141 +129,19 @@ pub fn apply(original: &[u8], patches: &[u8]) -> Result<Vec<u8>, PatchError> {
     if patches.is_empty() {
         return Ok(original.to_vec());
     }
-    let document = Document::parse(original.to_vec())?;
+    let original = std::str::from_utf8(original).map_err(unreadable)?;
     let mut edits = Edits::default();
     for patch in decode(patches) {
-        let patch = patch?;
-        let pointer: Pointer = patch.pointer.parse()?;
-        if !fits(document.root(), &pointer, patch.op) {
-            return Err(PatchError::Blocked(patch.pointer.to_owned()));
-        }
-        let value = match patch.op {
-            Op::Set => Change::Set(patch.value),
-            Op::Remove => Change::Removed,
-        };
-        edits.insert(pointer.steps(), value);
+        edits.insert(patch?)?;
     }
     let mut out = Vec::with_capacity(original.len() + patches.len());
-    edits.write(&mut out, document.root());
+    edits.write(&mut out, original)?;
     Ok(out)
 }
 
-#[derive(Clone, Copy)]
-enum Change<'a> {
-    Set(&'a [u8]),
-    Removed,
-}
-
-/// The patches as a tree of steps. A revision's writes never overlap, so a place is either changed
-/// or on the way to changes.
-#[derive(Default)]
-struct Edits<'a> {
-    change: Option<Change<'a>>,
-    /// In the order in which the patches came, which is the order of new members.
-    children: Vec<(Box<str>, Edits<'a>)>,
-}
-
-impl<'a> Edits<'a> {
-    fn insert(&mut self, steps: &[Step], change: Change<'a>) {
-        let Some((first, rest)) = steps.split_first() else {
-            self.change = Some(change);
-            self.children.clear();
-            return;
-        };
-        let at = self.children.iter().position(|(name, _)| *name == first.name);
-        let at = at.unwrap_or_else(|| {
-            self.children.push((first.name.clone(), Edits::default()));
-            self.children.len() - 1
-        });
-        if let Some((_, child)) = self.children.get_mut(at) {
-            child.insert(rest, change);
-        }
-    }
-
-    fn child(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find(|(n, _)| &**n == name).map(|(_, edits)| edits)
-    }
-
-    fn removed(&self) -> bool {
-        matches!(self.change, Some(Change::Removed))
-    }
-
-    /// Writes a value that is there, with the changes in it.
-    fn write(&self, out: &mut Vec<u8>, node: Node<'_>) {
-        if let Some(Change::Set(value)) = self.change {
-            out.extend_from_slice(value);
-            return;
-        }
-        match node.kind() {
-            Kind::Object if !self.children.is_empty() => self.write_object(out, node),
-            Kind::Array if !self.children.is_empty() => {
-                out.push(b'[');
-                for (place, element) in node.elements().enumerate() {
-                    if place > 0 {
-                        out.push(b',');
-                    }
-                    match self.child(&place.to_string()) {
-                        Some(edits) => edits.write(out, element),
-                        None => out.extend_from_slice(element.lexeme().as_bytes()),
-                    }
-                }
-                out.push(b']');
-            }
-            _ => out.extend_from_slice(node.lexeme().as_bytes()),
-        }
-    }
-
-    fn write_object(&self, out: &mut Vec<u8>, node: Node<'_>) {
-        out.push(b'{');
-        let start = out.len();
-        for (name, value) in node.members() {
-            let name = name.as_str().unwrap_or_default();
-            let edits = self.child(name);
-            if edits.is_some_and(Self::removed) {
-                continue;
-            }
-            begin_member(out, start, name);
-            match edits {
-                Some(edits) => edits.write(out, value),
-                None => out.extend_from_slice(value.lexeme().as_bytes()),
-            }
-        }
-        for (name, edits) in &self.children {
-            if node.get(name).is_none() && edits.sets_something() {
-                begin_member(out, start, name);
-                edits.write_new(out);
-            }
-        }
-        out.push(b'}');
-    }
-
-    /// Writes a value that was not there.
-    fn write_new(&self, out: &mut Vec<u8>) {
-        if let Some(Change::Set(value)) = self.change {
-            out.extend_from_slice(value);
-            return;
-        }
-        out.push(b'{');
-        let start = out.len();
-        for (name, edits) in self.children.iter().filter(|(_, edits)| edits.sets_something()) {
-            begin_member(out, start, name);
-            edits.write_new(out);
-        }
-        out.push(b'}');
-    }
-
-    fn sets_something(&self) -> bool {
-        matches!(self.change, Some(Change::Set(_)))
-            || self.children.iter().any(|(_, edits)| edits.sets_something())
-    }
-}
-
-fn begin_member(out: &mut Vec<u8>, start: usize, name: &str) {
-    if out.len() > start {
-        out.push(b',');
-    }
-    push_string(out, name);
-    out.push(b':');
+fn unreadable(error: impl std::fmt::Display) -> PatchError {
+    let (what, pointer) = (error.to_string(), String::new());
+    PatchError::Original(crate::JsonError { what, offset: 0, pointer })
 }
 
 #[cfg(test)]

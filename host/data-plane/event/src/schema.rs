@@ -1,7 +1,10 @@
 //! JSON Schema (2020-12 and draft-07) over the tape: an event is checked as it was parsed, without
 //! building another form of it. References never leave the schema; regular expressions run in
-//! linear time; `format` is asserted.
+//! linear time; `format` is asserted. Neither a schema nor an event can make the check dear: what
+//! applies to one value is bounded when the schema is compiled, and the places that are visited
+//! when an event is checked.
 
+mod expansion;
 mod tape;
 
 use jsonschema::error::ValidationErrorKind;
@@ -9,7 +12,7 @@ use jsonschema::{PatternOptions, Validator};
 
 use crate::document::Node;
 use crate::pointer::push_step;
-use tape::TapeJson;
+use tape::{Steps, TapeJson, Visit};
 
 /// Bounds of what a schema may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +34,16 @@ impl Default for SchemaLimits {
 /// The most violations that are named for one event.
 pub const MAX_VIOLATIONS: usize = 32;
 
+/// The most steps that checking one event may take: a value that is looked at is one, and one that
+/// is entered as many as subschemas may apply to it.
+pub const MAX_STEPS: u64 = 1 << 20;
+
 /// A compiled schema.
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator<TapeJson>,
+    /// The subschemas that may apply to one value, at most.
+    subschemas: u32,
 }
 
 /// A schema that is refused.
@@ -87,20 +96,26 @@ impl Schema {
             .offline()
             .build(&value)
             .map_err(|error| fail(error.instance_path().as_str(), error.to_string()))?;
-        Ok(Self { validator })
+        let subschemas = expansion::check(&value)?;
+        Ok(Self { validator, subschemas })
     }
 
-    /// Does the value satisfy the schema?
+    /// Does the value satisfy the schema? Not where that takes more than `MAX_STEPS` to find out.
     #[must_use]
     pub fn is_valid(&self, node: Node<'_>) -> bool {
-        self.validator.is_valid(node)
+        let steps = Steps::new(MAX_STEPS, self.subschemas);
+        self.validator.is_valid(Visit::new(node, &steps)) && !steps.are_spent()
     }
 
     /// Every violated place, up to `MAX_VIOLATIONS`.
     #[must_use]
     pub fn violations(&self, node: Node<'_>) -> Vec<Violation> {
         let mut out = Vec::new();
-        for error in self.validator.iter_errors(node) {
+        let steps = Steps::new(MAX_STEPS, self.subschemas);
+        for error in self.validator.iter_errors(Visit::new(node, &steps)) {
+            if steps.are_spent() {
+                break;
+            }
             let keyword = error.kind().keyword().to_owned();
             let at = error.instance_path().as_str().to_owned();
             match error.kind() {
@@ -128,6 +143,13 @@ impl Schema {
             }
         }
         out.truncate(MAX_VIOLATIONS);
+        if out.is_empty() && steps.are_spent() {
+            let message = format!(
+                "checking the event against its schema takes more than {MAX_STEPS} steps: send \
+                 fewer elements, or simplify the schema"
+            );
+            out.push(Violation { pointer: String::new(), keyword: "steps".into(), message });
+        }
         out
     }
 }

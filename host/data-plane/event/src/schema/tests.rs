@@ -99,3 +99,92 @@ fn hostile_events_stay_cheap() {
     let document = Document::parse(b"1e999".to_vec()).expect("valid");
     assert!(compile(r#"{"type":"number"}"#).expect("schema").is_valid(document.root()));
 }
+
+/// Names `a`, `b`, … that each apply the next twice.
+fn doubling(levels: usize, keyword: &str, last: &str) -> String {
+    let definition = |level: usize| {
+        let next = format!(r##"{{"$ref":"#/$defs/n{}"}}"##, level + 1);
+        format!(r#""n{level}":{{"{keyword}":[{next},{next}]}}"#)
+    };
+    let mut all: Vec<_> = (0..levels).map(definition).collect();
+    all.push(format!(r#""n{levels}":{last}"#));
+    format!(r##"{{"$ref":"#/$defs/n0","$defs":{{{}}}}}"##, all.join(","))
+}
+
+fn compile_default(text: &str) -> Result<Schema, SchemaError> {
+    Schema::compile(text.as_bytes(), &SchemaLimits::default())
+}
+
+#[test]
+fn references_that_fan_out_are_refused() {
+    for keyword in ["anyOf", "oneOf", "allOf"] {
+        let refused = compile_default(&doubling(60, keyword, "false")).expect_err(keyword);
+        assert!(refused.message.contains("subschemas"), "{refused}");
+        assert!(refused.pointer.starts_with("/$defs/n"), "{refused:?}");
+        compile_default(&doubling(9, keyword, "false")).expect(keyword);
+    }
+    let anchored = doubling(60, "anyOf", "false")
+        .replace("#/$defs/n59", "#x")
+        .replace(r#""n59":{"#, r#""n59":{"$anchor":"x","#);
+    assert!(compile_default(&anchored).is_err(), "by anchor");
+    let nested = format!("{}true{}", r#"{"not":"#.repeat(60), "}".repeat(60));
+    assert!(compile_default(&nested).expect_err("nested").message.contains("nested"));
+    for endless in [
+        r##"{"$ref":"#"}"##,
+        r##"{"allOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"not":{"$ref":"#"}}}}"##,
+        r##"{"$dynamicAnchor":"n","anyOf":[{"$dynamicRef":"#n"}]}"##,
+    ] {
+        let refused = compile_default(endless).expect_err(endless);
+        assert!(refused.message.contains("without end"), "{refused}");
+    }
+}
+
+#[test]
+fn schemas_may_refer_to_themselves_from_within() {
+    let tree = r##"{"type":"object","required":["v"],"properties":{"left":{"$ref":"#"},"right":{"$ref":"#"}}}"##;
+    assert_eq!(
+        places_default(tree, r#"{"v":1,"left":{"v":1,"right":{}}}"#),
+        ["/left/right/v required"]
+    );
+    let bundle = r##"{"$defs":{"a":{"$id":"urn:a","$defs":{"b":{"type":"integer"}},"properties":{"n":{"$ref":"#/$defs/b"}}}},
+        "properties":{"x":{"$ref":"#/$defs/a"}}}"##;
+    assert_eq!(places_default(bundle, r#"{"x":{"n":"1"}}"#), ["/x/n type"]);
+}
+
+fn places_default(schema: &str, event: &str) -> Vec<String> {
+    let document = Document::parse(event.into()).expect("valid");
+    let violations = compile_default(schema).expect("schema").violations(document.root());
+    violations.into_iter().map(|v| format!("{} {}", v.pointer, v.keyword)).collect()
+}
+
+/// The validator's recursion fits a small stack with the deepest event and the most nested schema.
+#[test]
+fn deep_events_under_recursive_schemas_fit_the_stack() {
+    let alternatives = r##"{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}"##;
+    let own = format!("{}{alternatives}{}", r#"{"not":{"not":"#.repeat(13), "}}".repeat(13));
+    let schema = compile_default(&format!(r#"{{"items":{own},"maxItems":3}}"#)).expect("schema");
+    let depth = crate::Limits::default().depth as usize - 1;
+    let event = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let document = Document::parse(event.into_bytes()).expect("valid");
+    let check = move || (schema.is_valid(document.root()), schema.violations(document.root()));
+    let small = std::thread::Builder::new().stack_size(1 << 20);
+    let (valid, violations) = small.spawn(check).expect("thread").join().expect("no overflow");
+    assert_eq!(valid, violations.is_empty());
+}
+
+#[test]
+fn a_check_that_takes_too_many_steps_is_a_violation() {
+    let expensive = format!(
+        r#"{{"items":{{"allOf":[{}]}}}}"#,
+        ["{\"not\":{\"type\":\"null\"}}"; 1000].join(",")
+    );
+    let schema = compile_default(&expensive).expect("schema");
+    let many = format!("[{}1]", "1,".repeat(5000));
+    let document = Document::parse(many.into_bytes()).expect("valid");
+    assert!(!schema.is_valid(document.root()));
+    let violations = schema.violations(document.root());
+    assert_eq!(violations.len(), 1);
+    assert_eq!((violations[0].pointer.as_str(), violations[0].keyword.as_str()), ("", "steps"));
+    let document = Document::parse(b"[1,2,3]".to_vec()).expect("valid");
+    assert!(schema.is_valid(document.root()));
+}
