@@ -33,6 +33,7 @@ use tidegate_wal::Record;
 
 use crate::layout::Layout;
 use findings::FindingsColumn;
+use parquet_file::Encoded;
 use typed::TypedColumns;
 
 /// Bytes of memory that a row takes besides its variable parts: ids, times, offsets, revision.
@@ -40,8 +41,53 @@ const ROW_BYTES: usize = 200;
 /// Bytes of memory that a typed field takes in each row.
 const FIELD_BYTES: usize = 9;
 
+/// Rows that are encoded at once. So the columns that grow stay in the processor's cache, and what
+/// waits to be published takes the memory of its encoded form.
+const CHUNK_ROWS: usize = 1024;
+
 /// Rows that share a layout and a partition.
 pub(crate) struct Rows {
+    columns: Columns,
+    encoded: Encoded,
+    /// The last revision and its text.
+    last_revision: (Digest, String),
+    count: usize,
+}
+
+impl Rows {
+    pub(crate) fn new(layout: Arc<Layout>) -> Self {
+        let zero = Digest([0; 32]);
+        Self {
+            columns: Columns::new(layout, Room::default()),
+            encoded: Encoded::default(),
+            last_revision: (zero, zero.to_string()),
+            count: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds a row; answers about how many bytes of memory it would take if it were not encoded.
+    /// Parts that cannot be read are null in the row, and logged: they are the gateway's own
+    /// writing, and the rest of the event must not be lost for them.
+    pub(crate) fn push(&mut self, lsn: Lsn, record: &Record<'_>) -> usize {
+        if self.last_revision.0 != record.revision {
+            self.last_revision = (record.revision, record.revision.to_string());
+        }
+        let bytes = self.columns.push(lsn, record, &self.last_revision.1);
+        self.count += 1;
+        if self.columns.count >= CHUNK_ROWS {
+            let next = Columns::new(self.columns.typed.layout(), self.columns.room());
+            self.encoded.write(std::mem::replace(&mut self.columns, next));
+        }
+        bytes
+    }
+}
+
+/// The columns of the rows that are not yet encoded.
+struct Columns {
     typed: TypedColumns,
     event_id: StringBuilder,
     received_at: TimestampMillisecondBuilder,
@@ -54,40 +100,49 @@ pub(crate) struct Rows {
     patches: StringBuilder,
     context: StringBuilder,
     findings: FindingsColumn,
-    /// The last revision and its text.
-    last_revision: (Digest, String),
     count: usize,
 }
 
-impl Rows {
-    pub(crate) fn new(layout: Arc<Layout>) -> Self {
-        let zero = Digest([0; 32]);
+/// How much a chunk took, and the next one will take too.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    rows: usize,
+    delivered: usize,
+    original: usize,
+    patches: usize,
+}
+
+impl Columns {
+    fn new(layout: Arc<Layout>, room: Room) -> Self {
+        let rows = room.rows;
+        let text = |bytes| StringBuilder::with_capacity(rows, bytes);
         Self {
             typed: TypedColumns::new(layout),
-            event_id: text(),
-            received_at: TimestampMillisecondBuilder::with_capacity(0).with_timezone("UTC"),
-            event_time: TimestampMillisecondBuilder::with_capacity(0).with_timezone("UTC"),
-            revision: text(),
-            lsn: Int64Builder::with_capacity(0),
-            node: text(),
-            delivered: text(),
-            original: BinaryBuilder::with_capacity(0, 0),
-            patches: text(),
-            context: text(),
+            event_id: text(rows * 36),
+            received_at: TimestampMillisecondBuilder::with_capacity(rows).with_timezone("UTC"),
+            event_time: TimestampMillisecondBuilder::with_capacity(rows).with_timezone("UTC"),
+            revision: text(rows * 71),
+            lsn: Int64Builder::with_capacity(rows),
+            node: text(0),
+            delivered: text(room.delivered),
+            original: BinaryBuilder::with_capacity(rows, room.original),
+            patches: text(room.patches),
+            context: text(0),
             findings: FindingsColumn::default(),
-            last_revision: (zero, zero.to_string()),
             count: 0,
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.count
+    fn room(&self) -> Room {
+        Room {
+            rows: self.count,
+            delivered: self.delivered.values_slice().len(),
+            original: self.original.values_slice().len(),
+            patches: self.patches.values_slice().len(),
+        }
     }
 
-    /// Adds a row; answers about how many bytes of memory it takes. Parts that cannot be read are
-    /// null in the row, and logged: they are the gateway's own writing, and the rest of the event
-    /// must not be lost for them.
-    pub(crate) fn push(&mut self, lsn: Lsn, record: &Record<'_>) -> usize {
+    fn push(&mut self, lsn: Lsn, record: &Record<'_>, revision: &str) -> usize {
         let (delivered, patches) = delivered(lsn, record);
         let delivered = delivered.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
         self.typed.push(delivered);
@@ -96,10 +151,7 @@ impl Rows {
             .append_value(std::str::from_utf8(&record.event_id.text()).unwrap_or_default());
         self.received_at.append_value(signed(record.event_id.received_at().0));
         self.event_time.append_option(record.event_time.map(|at| signed(at.0)));
-        if self.last_revision.0 != record.revision {
-            self.last_revision = (record.revision, record.revision.to_string());
-        }
-        self.revision.append_value(&self.last_revision.1);
+        self.revision.append_value(revision);
         self.lsn.append_value(signed(lsn.0));
         self.node.append_option(node(record.context));
         self.original.append_value(record.original);
@@ -116,10 +168,6 @@ impl Rows {
             delivered.map_or(0, |text| text.len() * if self.typed.is_empty() { 1 } else { 2 });
         stored + derived + ROW_BYTES + self.typed.len() * FIELD_BYTES
     }
-}
-
-fn text() -> StringBuilder {
-    StringBuilder::with_capacity(0, 0)
 }
 
 /// Times and positions are far below 2^63.

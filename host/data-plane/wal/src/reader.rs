@@ -72,7 +72,7 @@ pub struct Reader {
 }
 
 /// The segment that is being read.
-struct Open {
+pub(crate) struct Open {
     file: File,
     path: PathBuf,
     segment: Segment,
@@ -121,28 +121,32 @@ impl Reader {
         let same = |open: &Open| open.segment.sequence == segment.sequence;
         let open = match self.open.take().filter(same) {
             Some(open) => open,
-            None => {
-                let path = self.shared.segment_path(segment.sequence);
-                let file = File::open(&path).map_err(|source| self.cannot_open(&path, source))?;
-                Open { file, path, segment, offset: segment::HEADER_BYTES as u64 }
-            }
+            None => Open::new(&self.shared, segment).map_err(|error| self.cannot_open(error))?,
         };
         Ok(self.open.insert(open))
     }
 
     /// A file that is gone was truncated in this very moment.
-    fn cannot_open(&self, path: &std::path::Path, source: io::Error) -> ReadError {
+    fn cannot_open(&self, error: ReadError) -> ReadError {
         let first = self.shared.index().first();
         if self.position < first {
             return ReadError::Truncated { lsn: self.position, first };
         }
-        ReadError::Io { file: path.to_owned(), source }
+        error
     }
 }
 
 impl Open {
+    /// Opens a segment at its first frame.
+    pub(crate) fn new(shared: &Shared, segment: Segment) -> Result<Self, ReadError> {
+        let path = shared.segment_path(segment.sequence);
+        let file =
+            File::open(&path).map_err(|source| ReadError::Io { file: path.clone(), source })?;
+        Ok(Self { file, path, segment, offset: segment::HEADER_BYTES as u64 })
+    }
+
     /// Reads one frame, seals and earlier ones too, and moves on behind it.
-    fn read_group(&mut self, position: Lsn) -> Result<Group, ReadError> {
+    pub(crate) fn read_group(&mut self, position: Lsn) -> Result<Group, ReadError> {
         let mut header = [0; frame::HEADER_BYTES];
         self.read(&mut header)?;
         let length = frame::peek_length(&header)

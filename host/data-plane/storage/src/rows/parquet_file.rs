@@ -11,25 +11,63 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::Rows;
+use super::{Columns, Rows};
 use crate::partition::{Partition, root};
 
 /// Columns whose values hardly repeat, or are long: a dictionary would be built in vain.
-const NO_DICTIONARY: [&str; 7] =
-    ["event_id", "received_at", "lsn", "delivered", "original", "patches", "context"];
+const NO_DICTIONARY: [&str; 6] =
+    ["event_id", "received_at", "lsn", "delivered", "original", "patches"];
 /// Columns where nobody asks for the least and greatest value.
 const NO_STATISTICS: [&str; 4] = ["delivered", "original", "patches", "context"];
 
-impl Rows {
-    /// The bytes of a Parquet file with all rows in one row group.
-    pub(crate) fn into_parquet(self, partition: &Partition) -> Result<Vec<u8>, ParquetError> {
-        let batch = self.into_batch()?;
-        let mut writer =
-            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(partition)?))?;
-        writer.write(&batch)?;
-        writer.into_inner()
+/// The chunks of a file so far, in one row group.
+#[derive(Default)]
+pub(super) struct Encoded {
+    writer: Option<ArrowWriter<Vec<u8>>>,
+    /// Why a chunk could not be encoded.
+    failed: Option<ParquetError>,
+}
+
+impl Encoded {
+    /// Adds a chunk. A failure is told when the file is finished.
+    pub(super) fn write(&mut self, chunk: Columns) {
+        if self.failed.is_none() {
+            self.failed = self.try_write(chunk).err();
+        }
     }
 
+    fn try_write(&mut self, chunk: Columns) -> Result<(), ParquetError> {
+        let batch = chunk.into_batch()?;
+        match &mut self.writer {
+            Some(writer) => writer.write(&batch),
+            None => {
+                let writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties()?))?;
+                self.writer.insert(writer).write(&batch)
+            }
+        }
+    }
+}
+
+impl Rows {
+    /// The bytes of a Parquet file with all rows.
+    pub(crate) fn into_parquet(mut self, partition: &Partition) -> Result<Vec<u8>, ParquetError> {
+        if self.columns.count > 0 || self.encoded.writer.is_none() {
+            self.encoded.write(self.columns);
+        }
+        let Encoded { writer, failed } = self.encoded;
+        let mut writer = match (failed, writer) {
+            (Some(error), _) => return Err(error),
+            (None, None) => return Err(ParquetError::General("nothing was encoded".into())),
+            (None, Some(writer)) => writer,
+        };
+        for name in names(partition) {
+            writer.append_key_value_metadata(name);
+        }
+        writer.into_inner()
+    }
+}
+
+impl Columns {
     fn into_batch(mut self) -> Result<RecordBatch, ParquetError> {
         let mut columns: Vec<(&str, bool, ArrayRef)> = Vec::with_capacity(12);
         if let Some(event) = self.typed.finish()? {
@@ -56,17 +94,19 @@ impl Rows {
 }
 
 /// The names in full go into the file's metadata: a path may have cut them.
-fn properties(partition: &Partition) -> Result<WriterProperties, ParquetError> {
+fn names(partition: &Partition) -> [KeyValue; 3] {
     let named = |key: &str, value: &str| KeyValue::new(format!("tidegate.{key}"), value.to_owned());
-    let names = vec![
+    [
         named("status", root(partition.status)),
         named("tenant", &partition.tenant),
         named("type", &partition.event_type),
-    ];
+    ]
+}
+
+fn properties() -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(None)
-        .set_key_value_metadata(Some(names))
         .set_created_by(concat!("tidegate ", env!("CARGO_PKG_VERSION")).to_owned());
     for name in NO_DICTIONARY {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);

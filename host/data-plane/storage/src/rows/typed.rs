@@ -33,6 +33,10 @@ impl TypedColumns {
         Self { layout, columns }
     }
 
+    pub(super) fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&self.layout)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.columns.len()
     }

@@ -6,7 +6,6 @@
 //! the newest one.
 
 use std::io;
-use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -15,9 +14,8 @@ use tidegate_types::{Lsn, UnixMillis};
 use crate::disk::is_full;
 use crate::log::outcome::{TruncateError, Truncated};
 use crate::log::shared::{Segment, Shared, SidecarFile};
-use crate::reader::ReadError;
-use crate::record::{self, Record};
-use crate::segment::{self, Frames};
+use crate::reader::Open;
+use crate::record::Record;
 use crate::sidecar::{self, Key, Sidecar};
 
 pub(crate) fn truncate(
@@ -62,24 +60,13 @@ fn keys_of(
     end: Lsn,
     keep_received_after: UnixMillis,
 ) -> Result<Vec<Key>, TruncateError> {
-    let file = shared.segment_path(segment.sequence);
-    let data =
-        segment::read(&file).map_err(|source| ReadError::Io { file: file.clone(), source })?;
-    let mut frames = Frames::new(&data, segment.id);
+    let mut reader = Open::new(shared, segment.clone())?;
     let mut keys = Vec::new();
     let mut reached = segment.first;
-    for frame in frames.by_ref() {
-        let mut rest = frame.records;
-        for _ in 0..frame.count {
-            let record =
-                record::decode(&mut rest).map_err(|error| corrupt(&file, 0, error.to_string()))?;
-            keys.extend(key_of(&record, keep_received_after));
-        }
-        reached = frame.end();
-    }
-    if reached != end {
-        let found = format!("its records end at position {reached} and not at {end}");
-        return Err(corrupt(&file, frames.offset(), found).into());
+    while reached < end {
+        let group = reader.read_group(reached)?;
+        keys.extend(group.records().filter_map(|(_, record)| key_of(&record, keep_received_after)));
+        reached = group.end();
     }
     Ok(keys)
 }
@@ -88,10 +75,6 @@ fn key_of(record: &Record<'_>, keep_received_after: UnixMillis) -> Option<Key> {
     let mark = record.key?;
     let kept = record.event_id.received_at() >= keep_received_after;
     kept.then_some(Key { mark, event_id: record.event_id, status: record.status })
-}
-
-fn corrupt(file: &Path, offset: usize, found: String) -> ReadError {
-    ReadError::Corrupt { file: file.to_owned(), offset: offset as u64, found }
 }
 
 fn keep_keys(shared: &Shared, sequence: u64, sidecar: &Sidecar) -> Result<(), TruncateError> {
