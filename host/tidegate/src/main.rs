@@ -11,6 +11,10 @@ mod commands;
 mod output;
 mod serve;
 
+/// Events are many small allocations on every core, which the C library's allocator serves slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     match commands::run(arguments) {

@@ -82,6 +82,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stop.received().await;
     tracing::info!("gateway stopping");
     parts.gateway.health.set_draining();
+    // A second signal cuts it short.
+    tokio::select! {
+        () = tokio::time::sleep(config.ingress.drain_delay) => {}
+        () = stop.received() => {}
+    }
     stopping.send_replace(true);
     let served = serving.await;
     if tokio::time::timeout(config.ingress.drain_timeout, parts.gateway.drained()).await.is_err() {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 /// Why a command did not do its work.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +26,15 @@ impl Failure {
     }
 }
 
-/// The top folder of the checkout.
+/// The top folder of the checkout. Cargo tells it at run time; a build folder that several
+/// checkouts share may hold a program that was built in another one.
 pub(crate) fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("this crate lies two folders below the top")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = std::env::var_os("CARGO_MANIFEST_DIR");
+        let here = here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        here.join("../..").canonicalize().expect("the checkout that this was started from is there")
+    });
+    &ROOT
 }
 
 /// Where cargo builds to: `CARGO_TARGET_DIR`, otherwise `target` in the top folder.
@@ -57,12 +63,16 @@ pub(crate) fn cargo() -> Command {
 
 /// Builds programs of the workspace; answers the folder that they are in. With `--workspace`
 /// dependencies have the features that the tests build them with, so nothing is built twice.
+/// `settings` are environment variables of the build.
 ///
 /// # Errors
 /// Where the build fails.
-pub(crate) fn build_programs(names: &[&str]) -> Result<PathBuf, Failure> {
+pub(crate) fn build_programs(
+    names: &[&str],
+    settings: &[(&str, &str)],
+) -> Result<PathBuf, Failure> {
     let mut build = cargo();
-    build.args(["build", "--workspace"]);
+    build.args(["build", "--workspace"]).envs(settings.iter().copied());
     for name in names {
         build.args(["--bin", name]);
     }

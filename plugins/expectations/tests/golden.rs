@@ -2,8 +2,5 @@
 
 #[test]
 fn golden_cases() {
-    tidegate_sdk::testing::run_cases::<tidegate_rule_expectations::Expectations>(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/cases"
-    ));
+    tidegate_sdk::testing::run_cases::<tidegate_rule_expectations::Expectations>("cases");
 }

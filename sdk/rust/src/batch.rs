@@ -4,19 +4,21 @@
 
 use std::cell::OnceCell;
 
-use crate::boundary::{Column, host};
+use crate::boundary::{CellType, Column, host};
 use crate::rule::manifest::{Check, Source, Table, TableColumn};
 
 mod cell;
+mod view;
 
 use cell::PRESENT;
 pub use cell::{Boolean, Cell, Integer, Json, Kind, Number, Numeric, Presence, Text};
+pub(crate) use view::View;
 
 /// What an instance pulls from the host, settled when it is configured.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// How many fields the manifest reads.
-    pub(crate) reads: usize,
+    /// How each field that the manifest reads is laid out.
+    pub(crate) reads: Vec<CellType>,
     /// Those of them that are pulled as soon as a batch begins.
     pub(crate) eager: Vec<u32>,
     pub(crate) checks: Vec<CheckKind>,
@@ -45,16 +47,16 @@ pub(crate) struct LookupKind {
 pub struct Batch<'a> {
     plan: &'a Plan,
     rows: usize,
-    fields: Vec<OnceCell<Column>>,
+    fields: Vec<OnceCell<View>>,
     checks: Vec<OnceCell<Vec<u8>>>,
-    lookups: Vec<OnceCell<Column>>,
+    lookups: Vec<OnceCell<View>>,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn pull(plan: &'a Plan) -> Self {
-        let pulled = if plan.eager.is_empty() { Vec::new() } else { host::columns(&plan.eager) };
-        let rows = pulled.first().map_or_else(host::rows, |column| column.validity.len());
-        let mut fields = empty_cells(plan.reads);
+        let pulled = if plan.eager.is_empty() { Vec::new() } else { pull(plan, &plan.eager) };
+        let rows = pulled.first().map_or_else(host::rows, View::rows);
+        let mut fields = empty_cells(plan.reads.len());
         for (index, column) in plan.eager.iter().zip(pulled) {
             if let Some(slot) = fields.get_mut(*index as usize) {
                 *slot = OnceCell::from(column);
@@ -81,9 +83,7 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn all_filled(&self, source: impl Source<Kind = Text>) -> bool {
         source.column(self).is_some_and(|column| {
-            let starts = std::iter::once(&0).chain(&column.offsets);
-            column.validity.iter().all(|validity| *validity == PRESENT)
-                && starts.zip(&column.offsets).all(|(start, end)| start < end)
+            column.validities().iter().all(|validity| *validity == PRESENT) && column.all_filled()
         })
     }
 
@@ -115,19 +115,18 @@ impl<'a> Batch<'a> {
             asked.offsets.push(u32::try_from(asked.data.len()).unwrap_or(u32::MAX));
         }
         let found = host::lookup_keys(column.table, column.column, asked);
-        LookedUp { column: found, kind: std::marker::PhantomData }
+        LookedUp { column: View::of(found), kind: std::marker::PhantomData }
     }
 
-    pub(crate) fn field(&self, index: u32) -> Option<&Column> {
+    pub(crate) fn field(&self, index: u32) -> Option<&View> {
         let slot = self.fields.get(index as usize)?;
-        let pull = || host::columns(&[index]).into_iter().next().unwrap_or_default();
-        Some(slot.get_or_init(pull))
+        Some(slot.get_or_init(|| View::of(host::columns(&[index]))))
     }
 
-    pub(crate) fn lookup(&self, index: u32) -> Option<&Column> {
+    pub(crate) fn lookup(&self, index: u32) -> Option<&View> {
         let kind = self.plan.lookups.get(index as usize)?;
         let slot = self.lookups.get(index as usize)?;
-        Some(slot.get_or_init(|| host::lookup(kind.table, kind.column, kind.field)))
+        Some(slot.get_or_init(|| View::of(host::lookup(kind.table, kind.column, kind.field))))
     }
 
     fn check(&self, index: u32) -> Option<&[u8]> {
@@ -142,6 +141,11 @@ impl<'a> Batch<'a> {
     }
 }
 
+fn pull(plan: &Plan, fields: &[u32]) -> Vec<View> {
+    let cell = |field: &u32| plan.reads.get(*field as usize).copied().unwrap_or(CellType::Json);
+    View::split(host::columns(fields), fields.iter().map(cell))
+}
+
 fn empty_cells<T>(count: usize) -> Vec<OnceCell<T>> {
     let mut cells = Vec::with_capacity(count);
     cells.resize_with(count, OnceCell::new);
@@ -151,7 +155,7 @@ fn empty_cells<T>(count: usize) -> Vec<OnceCell<T>> {
 /// What [`Batch::look_up`] found.
 #[derive(Debug)]
 pub struct LookedUp<T> {
-    column: Column,
+    column: View,
     kind: std::marker::PhantomData<T>,
 }
 

@@ -10,7 +10,7 @@
 //! #     fn evaluate(&self, _: &Row<'_>, _: &mut Outcome) {}
 //! # }
 //! fn golden_cases() {
-//!     tidegate_sdk::testing::run_cases::<MyRule>(concat!(env!("CARGO_MANIFEST_DIR"), "/cases"));
+//!     tidegate_sdk::testing::run_cases::<MyRule>("cases");
 //! }
 //! ```
 //!

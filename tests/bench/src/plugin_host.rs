@@ -34,7 +34,7 @@ async fn measure(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let document = Arc::new(Document::parse(text.into())?);
     let mut rows = Vec::new();
     for size in [1, 10, 100, 1000] {
-        let batch = batch(&document, size)?;
+        let batch = Arc::new(batch(&document, size)?);
         let mut figures = Vec::new();
         // The first round warms up and does not count.
         for round in 0..=rounds {
@@ -102,11 +102,11 @@ fn parse(text: &str) -> f64 {
     micros_per_event(started, EVENTS)
 }
 
-async fn evaluate(plan: &Plan, batch: &Batch, size: usize) -> anyhow::Result<f64> {
+async fn evaluate(plan: &Plan, batch: &Arc<Batch>, size: usize) -> anyhow::Result<f64> {
     let calls = EVENTS / size;
     let started = Instant::now();
     for _ in 0..calls {
-        let judgements = plan.evaluate(black_box(batch.clone())).await?;
+        let judgements = plan.evaluate(black_box(Arc::clone(batch))).await?;
         anyhow::ensure!(
             judgements.iter().all(|judgement| judgement.findings.is_empty()),
             "the event is good"

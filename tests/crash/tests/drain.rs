@@ -42,6 +42,25 @@ fn terminated_under_load() {
     log::assert_quiet(&gateway.log(), &[]);
 }
 
+/// With a delay, load balancers see that the gateway stops while it still takes what they send; a
+/// second signal cuts the delay short.
+#[test]
+fn draining_with_a_delay() {
+    let mut gateway = Gateway::start_with(&[("INGRESS__DRAIN_DELAY", "10m")]);
+    let tenant = readings::tenant(&gateway);
+    gateway.ask_to_stop();
+    while gateway.request("GET", "/readyz", &[], b"").status == 200 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(gateway.request("GET", "/readyz", &[], b"").status, 503);
+    let ledger = Ledger::default();
+    ledger.send(&["late-1".to_owned()]);
+    load::settle(&gateway.ingress, &tenant, &ledger);
+    gateway.ask_to_stop();
+    assert_eq!(gateway.wait_end().code(), Some(0), "{}", gateway.log());
+    ledger.check(&stored::read(gateway.folder()));
+}
+
 /// A request that is on its way when the gateway is told to stop is answered, and load balancers
 /// that ask meanwhile are sent elsewhere.
 #[test]

@@ -6,8 +6,9 @@ use tidegate_tidy::{CHECKS, Tree, sources};
 
 #[test]
 fn the_repository_keeps_its_rules() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let tree = Tree::read(root).unwrap();
+    // Cargo runs tests in the folder of their crate.
+    let root = Path::new("../..").canonicalize().unwrap();
+    let tree = Tree::read(&root).unwrap();
     assert!(tree.sources().count() > 10, "{} holds no checkout", root.display());
     for (lines, path) in sources::long(&tree) {
         println!("long: {lines:>4} lines  {path}");

@@ -12,7 +12,7 @@ section! {
         /// How often running components look whether they must yield.
         epoch_tick: Duration = time("1ms", "100us", "100ms");
         /// How long a component runs before it yields to other work.
-        slice: Duration = time("5ms", "100us", "1s");
+        slice: Duration = time("2ms", "100us", "1s");
         /// CPU time of one call, its host functions included.
         call_budget: Duration = time("50ms", "1ms", "10s");
         /// Wall time of one call, waiting included.
@@ -38,7 +38,7 @@ section! {
         /// Bytes of log lines of one call; more are counted and dropped.
         log_bytes_per_call: usize = size("4KiB", "0", "1MiB");
         /// Calls after which an instance is replaced, about.
-        retire_after_calls: u32 = count("128", "1", "1000000");
+        retire_after_calls: u32 = count("1024", "1", "1000000");
         /// Instances that exist at once.
         max_instances: u32 = count("512", "1", "100000");
         /// Calls of one tenant that run at once; more wait.

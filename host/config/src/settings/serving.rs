@@ -59,6 +59,9 @@ section! {
         request_timeout: Duration = time("20s", "100ms", "10m");
         /// How long open requests may take to end when the node is stopped.
         drain_timeout: Duration = time("25s", "0s", "10m");
+        /// How long `/readyz` says that the gateway stops while connections are still accepted, so
+        /// that load balancers have gone elsewhere before the listener closes.
+        drain_delay: Duration = time("0s", "0s", "10m");
         /// The status for a single event whose key is in flight elsewhere: 503 for clients that
         /// retry on nothing else.
         in_flight_status: InFlightStatus = OneOf(InFlightStatus::Conflict);

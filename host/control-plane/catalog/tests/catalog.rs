@@ -9,7 +9,7 @@ use tidegate_catalog::{
     Put, RevisionState, Scope, Selector,
 };
 use tidegate_types::revision::RevisionDocument;
-use tidegate_types::{Digest, TableName, TenantId, UnixMillis};
+use tidegate_types::{Digest, TableName, TenantId};
 
 fn open(folder: &TempDir) -> Catalog {
     Catalog::open(&folder.path().join("catalog"), Limits::default()).expect("the catalog opens")
@@ -63,7 +63,7 @@ fn a_key_is_kept_as_its_hash_alone() {
 }
 
 #[test]
-fn keys_are_revoked_for_good_and_their_use_is_noted() {
+fn keys_are_revoked_for_good() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = open(&folder);
     let (acme, other) = (tenant(&catalog, "acme"), tenant(&catalog, "other"));
@@ -73,9 +73,6 @@ fn keys_are_revoked_for_good_and_their_use_is_noted() {
     assert!(matches!(catalog.revoke_key(&other, &first.id), Err(CatalogError::NotFound { .. })));
     assert!(!catalog.revoke_key(&acme, &first.id).unwrap().is_active);
     assert!(!catalog.revoke_key(&acme, &first.id).unwrap().is_active);
-    let used = |at| [(second.id.clone(), UnixMillis(at)), ("gone".to_owned(), UnixMillis(at))];
-    catalog.note_key_use(&used(2000)).unwrap();
-    catalog.note_key_use(&used(1000)).unwrap();
 
     let keys = open(&folder).keys(&acme).unwrap();
     let seen = |id: &str| keys.iter().find(|key| key.id == id).unwrap();
@@ -83,7 +80,6 @@ fn keys_are_revoked_for_good_and_their_use_is_noted() {
         (keys.len(), seen(&first.id).is_active, seen(&second.id).is_active),
         (2, false, true)
     );
-    assert_eq!(seen(&second.id).last_used_at, Some(UnixMillis(2000)));
 
     for broken in [
         NewKey { name: String::new(), ..new_key() },

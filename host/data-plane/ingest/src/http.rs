@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod outlive;
 mod route;
 pub mod serve;
 

@@ -9,12 +9,14 @@ use tidegate_types::Problem;
 
 use crate::gateway::Gateway;
 use crate::stage::acknowledge::{self, Answer};
+use crate::stage::authenticate::Producer;
 use crate::stage::decode::Form;
-use crate::stage::{admit, authenticate, claim, decode, deliver, evaluate, identify, validate};
+use crate::stage::{admit, claim, decode, deliver, evaluate, identify, validate};
 
-/// Takes the body of a request to its answer.
+/// Takes the body of a request to its answer. The producer was authenticated before the body was
+/// read.
 ///
-/// It runs as a task of its own, which ends whether or not the client still waits: until the
+/// It comes to its end whether or not the client still waits (see `http::outlive`): until the
 /// hand-over to the log a failure frees the claimed keys, after it only the log's answer settles
 /// them.
 ///
@@ -23,17 +25,17 @@ use crate::stage::{admit, authenticate, claim, decode, deliver, evaluate, identi
 /// not known whether they have been.
 pub async fn run(
     gateway: &Gateway,
+    producer: Producer,
     headers: &HeaderMap,
     form: Form,
     body: Bytes,
 ) -> Result<Answer, Problem> {
-    let snapshot = gateway.snapshot.load_full();
-    let producer = authenticate::authenticate(&snapshot, headers)?;
+    let producer = producer.confirm(&gateway.snapshot, headers)?;
     let admitted = admit::admit(producer, &Arc::clone(&gateway.in_flight))?;
     let decoded = decode::decode(admitted, headers, form, body, &gateway.options)?;
     let identified = identify::identify(decoded, headers)?;
     let claimed = claim::claim(identified, &gateway.dedup)?;
-    let validated = validate::validate(claimed);
+    let validated = validate::validate(claimed).await;
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
     let delivered = deliver::deliver(evaluated, &gateway.wal).await;
     Ok(acknowledge::acknowledge(delivered, &gateway.counts))

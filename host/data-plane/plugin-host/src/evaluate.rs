@@ -2,7 +2,7 @@
 //!
 //! `plan` chains the rules of a revision; `rule` runs one of them over its rows, splits what is too
 //! large and bisects what fails; `instance` makes one call in one store; `outcome` checks what came
-//! back; `pool` keeps stores warm, `registry` knows all of them.
+//! back; `together` makes one batch of single events; `pool` keeps stores warm, `registry` knows all of them.
 
 pub(crate) mod instance;
 mod outcome;
@@ -12,6 +12,7 @@ pub(crate) mod registry;
 mod rows;
 pub(crate) mod rule;
 pub(crate) mod source;
+mod together;
 
 pub use plan::{EvaluateError, Judgement, Plan, PlanError, PlanRule, Tables};
 pub use rows::{Batch, Row};

@@ -46,7 +46,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             epoch_tick: Duration::from_millis(1),
-            slice: Duration::from_millis(5),
+            slice: Duration::from_millis(2),
             call_budget: Duration::from_millis(50),
             call_wall: Duration::from_secs(5),
             memory_bytes: 16 << 20,
@@ -59,7 +59,7 @@ impl Default for Limits {
             max_detail_bytes: 1024,
             log_lines_per_call: 32,
             log_bytes_per_call: 4096,
-            retire_after_calls: 128,
+            retire_after_calls: 1024,
             max_instances: 512,
             max_calls_per_tenant: 16,
         }

@@ -1,6 +1,7 @@
 //! The kinds of cell a field can be read as, and what a cell of each holds.
 
-use crate::boundary::{CellType, Column};
+use super::View;
+use crate::boundary::CellType;
 
 /// What a row holds at a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +61,10 @@ pub trait Kind: sealed::Sealed {
         Self::CELL
     }
     #[doc(hidden)]
-    fn read(column: &Column, row: usize) -> Cell<Self::Value<'_>>;
+    fn read(column: &View, row: usize) -> Cell<Self::Value<'_>>;
     /// What [`Kind::read`] answers, the value left out.
     #[doc(hidden)]
-    fn state(column: &Column, row: usize) -> Cell<()> {
+    fn state(column: &View, row: usize) -> Cell<()> {
         cell(column, row, |_| Some(()))
     }
 }
@@ -75,13 +76,9 @@ pub trait Numeric: Kind {}
 pub(super) const PRESENT: u8 = 2;
 
 /// The cell of a row, its value read by `value`.
-fn cell<'a, T>(
-    column: &'a Column,
-    row: usize,
-    value: impl FnOnce(&'a Column) -> Option<T>,
-) -> Cell<T> {
-    match column.validity.get(row) {
-        Some(&PRESENT) => value(column).map_or(Cell::OtherType, Cell::Present),
+fn cell<'a, T>(column: &'a View, row: usize, value: impl FnOnce(&'a View) -> Option<T>) -> Cell<T> {
+    match column.validity(row) {
+        Some(PRESENT) => value(column).map_or(Cell::OtherType, Cell::Present),
         Some(1) => Cell::Null,
         Some(3) => Cell::OtherType,
         _ => Cell::Missing,
@@ -100,7 +97,7 @@ macro_rules! kind {
             type Value<$life> = $value;
             const CELL: CellType = CellType::$name;
 
-            fn read(column: &Column, $row: usize) -> Cell<Self::Value<'_>> {
+            fn read(column: &View, $row: usize) -> Cell<Self::Value<'_>> {
                 cell(column, $row, |$column| $read)
             }
         }
@@ -137,14 +134,14 @@ impl Kind for Json {
     type Value<'a> = &'a str;
     const CELL: CellType = CellType::Json;
 
-    fn read(column: &Column, row: usize) -> Cell<&str> {
+    fn read(column: &View, row: usize) -> Cell<&str> {
         match cell(column, row, |column| std::str::from_utf8(column.bytes(row)).ok()) {
             Cell::Present("null") => Cell::Null,
             cell => cell,
         }
     }
 
-    fn state(column: &Column, row: usize) -> Cell<()> {
+    fn state(column: &View, row: usize) -> Cell<()> {
         Self::read(column, row).map(|_| ())
     }
 }
@@ -171,14 +168,14 @@ impl Kind for Presence {
         }
     }
 
-    fn read(column: &Column, row: usize) -> Cell<()> {
+    fn read(column: &View, row: usize) -> Cell<()> {
         match cell(column, row, |_| Some(())) {
             Cell::OtherType => Cell::Present(()),
             cell => cell,
         }
     }
 
-    fn state(column: &Column, row: usize) -> Cell<()> {
+    fn state(column: &View, row: usize) -> Cell<()> {
         Self::read(column, row)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::batch::View;
 use crate::boundary::{CellType, Column, Declared};
 use crate::log::Level;
 
@@ -43,8 +44,12 @@ pub(crate) fn rows() -> usize {
     ask(|batch| batch.events.len())
 }
 
-pub(crate) fn columns(fields: &[u32]) -> Vec<Column> {
-    ask(|batch| fields.iter().map(|field| batch.column(*field).1).collect())
+pub(crate) fn columns(fields: &[u32]) -> Column {
+    ask(|batch| {
+        let mut all = Column::default();
+        fields.iter().for_each(|field| batch.append(*field, &mut all));
+        all
+    })
 }
 
 pub(crate) fn matches(field: u32, pattern: u32) -> Vec<u8> {
@@ -93,7 +98,7 @@ pub(crate) fn lookup(table: u32, column: u32, field: u32) -> Column {
 }
 
 pub(crate) fn lookup_keys(table: u32, column: u32, keys: Column) -> Column {
-    ask(|batch| batch.look_up(table, column, &keys))
+    ask(|batch| batch.look_up(table, column, &View::of(keys)))
 }
 
 /// Tables of cases have one generation.
@@ -118,18 +123,23 @@ fn declared<T>(list: &[T], index: u32) -> &T {
     list.get(index as usize).expect("the rule uses what it declared")
 }
 
-fn text(column: &Column, row: usize) -> &str {
+fn text(column: &View, row: usize) -> &str {
     std::str::from_utf8(column.bytes(row)).expect("columns are made of text")
 }
 
 impl Batch {
-    fn column(&self, field: u32) -> (CellType, Column) {
-        let (pointer, cell) = declared(&self.declared.reads, field);
+    fn column(&self, field: u32) -> (CellType, View) {
+        let (_, cell) = declared(&self.declared.reads, field);
         let mut column = Column::default();
+        self.append(field, &mut column);
+        (*cell, View::of(column))
+    }
+
+    fn append(&self, field: u32, column: &mut Column) {
+        let (pointer, cell) = declared(&self.declared.reads, field);
         for event in &self.events {
             column.push(*cell, event.at(pointer).as_deref());
         }
-        (*cell, column)
     }
 
     /// One byte a row: 2 where the field is not present with its type.
@@ -137,22 +147,22 @@ impl Batch {
         &self,
         field: u32,
         cells: &[CellType],
-        holds: impl Fn(&Column, usize) -> bool,
+        holds: impl Fn(&View, usize) -> bool,
     ) -> Vec<u8> {
         let (cell, column) = self.column(field);
         assert!(cells.contains(&cell), "the check needs a field of {cells:?}, not {cell:?}");
-        let validity = column.validity.iter().enumerate();
+        let validity = column.validities().iter().enumerate();
         validity
             .map(|(row, valid)| if *valid == 2 { u8::from(holds(&column, row)) } else { 2 })
             .collect()
     }
 
-    fn look_up(&self, table: u32, column: u32, keys: &Column) -> Column {
+    fn look_up(&self, table: u32, column: u32, keys: &View) -> Column {
         let (_, columns) = declared(&self.declared.tables, table);
         let (name, cell) = declared(columns, column);
         let table = declared(&self.tables, table);
         let mut found = Column::default();
-        for (row, valid) in keys.validity.iter().enumerate() {
+        for (row, valid) in keys.validities().iter().enumerate() {
             let row = if *valid == 2 { table.row(text(keys, row)) } else { None };
             let value = row.map(|row| tables::lexeme(row, name, *cell));
             found.push(*cell, value.as_deref());

@@ -46,8 +46,8 @@ pub(crate) fn rows() -> usize {
     batch::rows() as usize
 }
 
-pub(crate) fn columns(fields: &[u32]) -> Vec<Column> {
-    batch::columns(fields).into_iter().map(column_in).collect()
+pub(crate) fn columns(fields: &[u32]) -> Column {
+    column_in(batch::columns(fields))
 }
 
 pub(crate) fn matches(field: u32, pattern: u32) -> Vec<u8> {

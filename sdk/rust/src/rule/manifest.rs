@@ -3,8 +3,8 @@
 
 use std::marker::PhantomData;
 
-use crate::batch::{Batch, CheckKind, Json, Kind, LookupKind, Numeric, Plan, Text};
-use crate::boundary::{CellType, Column, Declared};
+use crate::batch::{Batch, CheckKind, Json, Kind, LookupKind, Numeric, Plan, Text, View};
+use crate::boundary::{CellType, Declared};
 use crate::outcome::Severity;
 
 /// Collects what a rule declares while it is configured.
@@ -54,7 +54,7 @@ pub trait Source: Copy {
     /// The kind of cell that it holds.
     type Kind: Kind;
     #[doc(hidden)]
-    fn column<'a>(self, batch: &'a Batch<'_>) -> Option<&'a Column>;
+    fn column<'a>(self, batch: &'a Batch<'_>) -> Option<&'a View>;
     /// The field that a finding is about: of a lookup, its key.
     #[doc(hidden)]
     fn field(self) -> u32;
@@ -63,7 +63,7 @@ pub trait Source: Copy {
 impl<T: Kind> Source for Field<T> {
     type Kind = T;
 
-    fn column<'a>(self, batch: &'a Batch<'_>) -> Option<&'a Column> {
+    fn column<'a>(self, batch: &'a Batch<'_>) -> Option<&'a View> {
         batch.field(self.index)
     }
 
@@ -75,7 +75,7 @@ impl<T: Kind> Source for Field<T> {
 impl<T: Kind> Source for Lookup<T> {
     type Kind = T;
 
-    fn column<'a>(self, batch: &'a Batch<'_>) -> Option<&'a Column> {
+    fn column<'a>(self, batch: &'a Batch<'_>) -> Option<&'a View> {
         batch.lookup(self.index)
     }
 
@@ -191,7 +191,7 @@ impl Manifest {
     }
 
     pub(crate) fn finish(mut self) -> (Declared, Plan) {
-        self.plan.reads = self.declared.reads.len();
+        self.plan.reads = self.declared.reads.iter().map(|(_, cell)| *cell).collect();
         (self.declared, self.plan)
     }
 }

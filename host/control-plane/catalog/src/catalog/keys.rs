@@ -194,23 +194,6 @@ impl Catalog {
         let sql = format!("SELECT {COLUMNS} FROM api_keys");
         self.read(|connection| columns::list(connection, &sql, [], record))
     }
-
-    /// Notes when keys, named by their ids, were last used. Older times than the noted ones and
-    /// unknown ids change nothing.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub fn note_key_use(&self, uses: &[(String, UnixMillis)]) -> Result<(), CatalogError> {
-        self.write(|transaction| {
-            let mut update = transaction.prepare_cached(
-                "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1",
-            )?;
-            for (id, at) in uses {
-                update.execute(params![id, columns::signed(at.0)])?;
-            }
-            Ok(())
-        })
-    }
 }
 
 fn check(new: &NewKey) -> Result<(), CatalogError> {

@@ -18,10 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::answer::{self, Body};
+use super::outlive::Outlive;
 use super::route::Target;
 use super::{body, route};
 use crate::gateway::Gateway;
 use crate::pipeline;
+use crate::stage::authenticate::authenticate;
 
 /// Serves until `shutdown` resolves, then drains: no new connections, open requests end.
 ///
@@ -169,21 +171,22 @@ async fn ingest(
     let (parts, incoming) = request.into_parts();
     let form = route::form(target, &parts.headers)?;
     // Who may not write is told before anything of the body is read.
-    crate::stage::authenticate::authenticate(&gateway.snapshot.load(), &parts.headers)?;
+    let producer = authenticate(gateway.snapshot.load_full(), &parts.headers)?;
     let body = body::read(&parts.headers, incoming, &gateway.options).await?;
-    let task = {
+    let work = {
         let gateway = Arc::clone(gateway);
-        async move { pipeline::run(&gateway, &parts.headers, form, body).await }
+        async move { pipeline::run(&gateway, producer, &parts.headers, form, body).await }
     };
-    // A task of its own: the HTTP library drops this handler when its client goes away.
-    let task = gateway.tasks.spawn(task);
-    let answer = tokio::time::timeout(gateway.options.request_timeout, task).await;
+    let work = Outlive::new(&gateway.tasks, work);
+    let answer = tokio::time::timeout(gateway.options.request_timeout, work).await;
     let answer = answer.map_err(|_| {
         let detail = "the request took too long; whether its events are stored is told when they are sent again with the same keys";
         Problem::new(ProblemType::Unavailable, detail).retry_after(1000)
     })?;
-    let answer = answer.map_err(|error| {
-        tracing::error!(%error, "request failed");
+    let answer = answer.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(panic = text.unwrap_or("of another type"), "request failed");
         Problem::new(
             ProblemType::Internal,
             "the request failed; send the events again with the same keys",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::HeaderMap;
 use tidegate_types::{Digest, Problem, ProblemType, TenantId, UnixMillis};
 
@@ -16,20 +17,39 @@ const MAX_KEY_BYTES: usize = 256;
 pub struct Producer {
     tenant: TenantId,
     revision: Arc<Revision>,
+    /// Where all of this was read.
+    snapshot: Arc<Snapshot>,
 }
 
 impl Producer {
+    /// Authenticates anew where something has changed since, which a slow body gives time for: from
+    /// here on the request ends on what it has read.
+    ///
+    /// # Errors
+    /// As for `authenticate`.
+    pub(crate) fn confirm(
+        self,
+        snapshot: &ArcSwap<Snapshot>,
+        headers: &HeaderMap,
+    ) -> Result<Self, Problem> {
+        let current = snapshot.load();
+        if Arc::ptr_eq(&self.snapshot, &current) {
+            return Ok(self);
+        }
+        authenticate(Arc::clone(&current), headers)
+    }
+
     pub(crate) fn into_parts(self) -> (TenantId, Arc<Revision>) {
         (self.tenant, self.revision)
     }
 }
 
-/// Looks up the key and reads the tenant's revision, once for the whole request.
+/// Looks up the key and reads the tenant's revision, for the whole request.
 ///
 /// # Errors
 /// 401 for a missing, unknown or expired key, 403 for a revoked one or one that may not write, 503
 /// where the tenant has no active revision.
-pub fn authenticate(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Producer, Problem> {
+pub fn authenticate(snapshot: Arc<Snapshot>, headers: &HeaderMap) -> Result<Producer, Problem> {
     let unauthenticated = |detail: &str| Problem::new(ProblemType::Unauthenticated, detail);
     let mut given = headers.get_all("x-api-key").iter();
     let (first, second) = (given.next(), given.next());
@@ -58,5 +78,6 @@ pub fn authenticate(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Producer
         let detail = "an administrator must activate a revision for this tenant first";
         Problem::new(ProblemType::NoRevision, detail).retry_after(5000)
     })?;
-    Ok(Producer { tenant: key.tenant.clone(), revision })
+    let tenant = key.tenant.clone();
+    Ok(Producer { tenant, revision, snapshot })
 }

@@ -24,7 +24,7 @@ const RETRY_AFTER_MS: u64 = 1000;
 
 /// Appends the events to the log and settles their keys by its answer.
 pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
-    let Evaluated { tenant, revision, place, form, mut events, claims, verdicts } = evaluated;
+    let Evaluated { tenant, revision, place, form, mut events, claims, node, verdicts } = evaluated;
     if verdicts.is_empty() {
         drop(claims);
         return Delivered { place, form, events, failure: None };
@@ -34,7 +34,10 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
     for (at, settled, judgement) in &verdicts {
         let findings = findings_json(judgement);
         let Some(event) = events.get(*at) else { continue };
-        match push(&mut batch, event, &tenant, revision.digest, *settled, judgement, &findings) {
+        let context = context_json(judgement, node.as_deref());
+        let judged =
+            Judged { settled: *settled, judgement, findings: &findings, context: &context };
+        match push(&mut batch, event, &tenant, revision.digest, &judged) {
             Ok(()) => stored.push((*at, *settled, findings)),
             Err(error) => {
                 let problem = Problem::new(ProblemType::TooLarge, error.to_string());
@@ -42,34 +45,58 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
             }
         }
     }
+    // The events wait for the log without their texts and what was made of them: what many requests
+    // hold at once would push everything else out of the caches.
+    drop(verdicts);
+    let stored: Vec<_> = stored
+        .into_iter()
+        .map(|(at, settled, findings)| {
+            settle(&mut events, at, Outcome::Stored { settled, findings });
+            (at, settled)
+        })
+        .collect();
+    let again = Outcome::Retry { after_ms: RETRY_AFTER_MS };
     let latest = claims.lease_deadline();
     let Ok(mut keys) = claims.hand_over(UnixMillis::now()) else {
         let problem =
             unavailable("the request took longer than its claims last; nothing was stored");
-        return Delivered { failure: Some(problem), ..retry_all(place, form, events) };
+        stored.iter().for_each(|(at, _)| settle(&mut events, *at, again.clone()));
+        return Delivered { place, form, events, failure: Some(problem) };
     };
     match wal.append(batch, latest).await {
         Ok(_) => {
-            for (at, settled, findings) in stored {
-                if let Some(event) = events.get_mut(at) {
+            for (at, settled) in stored {
+                if let Some(event) = events.get(at) {
                     keys.commit_row(u32::try_from(at).unwrap_or(u32::MAX), event.event_id, settled);
-                    event.state = State::Settled(Outcome::Stored { settled, findings });
                 }
             }
             Delivered { place, form, events, failure: None }
         }
         Err(error) => {
-            if error == AppendError::TooLarge {
-                reject_all(&mut events);
-            }
+            let outcome = if error == AppendError::TooLarge { too_large() } else { again };
+            stored.iter().for_each(|(at, _)| settle(&mut events, *at, outcome.clone()));
             // After `Failed` the records may be on the disk: their keys stay in flight until the
             // restart that is about to come has looked.
             if error != AppendError::Failed {
                 keys.release_all();
             }
-            Delivered { failure: Some(problem(error)), ..retry_all(place, form, events) }
+            Delivered { place, form, events, failure: Some(problem(error)) }
         }
     }
+}
+
+fn settle(events: &mut [Event], at: usize, outcome: Outcome) {
+    if let Some(event) = events.get_mut(at) {
+        event.state = State::Settled(outcome);
+    }
+}
+
+/// What became of an event, as it is written.
+struct Judged<'a> {
+    settled: Settled,
+    judgement: &'a Judgement,
+    findings: &'a [u8],
+    context: &'a [u8],
 }
 
 fn push(
@@ -77,19 +104,16 @@ fn push(
     event: &Event,
     tenant: &TenantId,
     revision: Digest,
-    settled: Settled,
-    judgement: &Judgement,
-    findings: &[u8],
+    judged: &Judged<'_>,
 ) -> Result<(), tidegate_wal::RecordTooLarge> {
     let Some((open, identity)) =
         event.open().and_then(|open| Some((open, open.identity.as_ref()?)))
     else {
         return Ok(());
     };
-    let context = context_json(judgement);
     batch.push(&Record {
         event_id: event.event_id,
-        status: match settled {
+        status: match judged.settled {
             Settled::Accepted => Stored::Accepted,
             Settled::Quarantined => Stored::Quarantined,
         },
@@ -102,9 +126,9 @@ fn push(
             .map(|keyed| KeyMark { key: keyed.key.0, fingerprint: keyed.fingerprint.0 }),
         event_time: identity.event_time,
         original: open.node().lexeme().as_bytes(),
-        patches: &judgement.patches,
-        findings,
-        context: &context,
+        patches: &judged.judgement.patches,
+        findings: judged.findings,
+        context: judged.context,
     })
 }
 
@@ -117,18 +141,18 @@ fn findings_json(judgement: &Judgement) -> Vec<u8> {
 }
 
 /// What the verdict depends on besides the event, its id and the revision; empty bytes for nothing.
-fn context_json(judgement: &Judgement) -> Vec<u8> {
-    if judgement.occurrences.is_empty() {
+fn context_json(judgement: &Judgement, node: Option<&str>) -> Vec<u8> {
+    if judgement.occurrences.is_empty() && node.is_none() {
         return Vec::new();
     }
-    let numbers: serde_json::Map<_, _> = judgement
-        .occurrences
-        .iter()
-        .map(|(column, number)| (column.to_string(), (*number).into()))
-        .collect();
-    serde_json::Value::Object(numbers).to_string().into_bytes()
+    let numbers = judgement.occurrences.iter();
+    let numbers = numbers.map(|(column, number)| (column.to_string(), (*number).into()));
+    let node = node.map(|node| ("node".to_owned(), node.into()));
+    let all: serde_json::Map<_, _> = numbers.chain(node).collect();
+    serde_json::Value::Object(all).to_string().into_bytes()
 }
 
+/// Nothing that was still on its way is stored.
 fn refused(
     place: OwnedSemaphorePermit,
     form: Form,
@@ -137,26 +161,16 @@ fn refused(
     problem: Problem,
 ) -> Delivered {
     drop(claims);
-    reject_all(&mut events);
+    for event in events.iter_mut().filter(|event| event.open().is_some()) {
+        event.state = State::Settled(too_large());
+    }
     Delivered { place, form, events, failure: Some(problem) }
 }
 
 /// Sending them again as they are would end the same way.
-fn reject_all(events: &mut [Event]) {
-    for event in events.iter_mut().filter(|event| event.open().is_some()) {
-        let detail = "the request is larger than the log takes at once; send it in parts";
-        event.reject(vec![host_finding("request-too-large", "", detail)]);
-    }
-}
-
-/// Nothing that was still on its way is stored.
-fn retry_all(place: OwnedSemaphorePermit, form: Form, mut events: Vec<Event>) -> Delivered {
-    for event in &mut events {
-        if event.open().is_some() {
-            event.state = State::Settled(Outcome::Retry { after_ms: RETRY_AFTER_MS });
-        }
-    }
-    Delivered { place, form, events, failure: None }
+fn too_large() -> Outcome {
+    let detail = "the request is larger than the log takes at once; send it in parts";
+    Outcome::Rejected { findings: vec![host_finding("request-too-large", "", detail)] }
 }
 
 fn unavailable(detail: &str) -> Problem {

@@ -20,6 +20,8 @@ pub struct Evaluated {
     pub(super) form: Form,
     pub(super) events: Vec<Event>,
     pub(super) claims: Claims,
+    /// The gateway's name, where rules read it.
+    pub(super) node: Option<Arc<str>>,
     /// The events that are to be stored, by their place in the request.
     pub(super) verdicts: Vec<(usize, Settled, Judgement)>,
 }
@@ -39,8 +41,13 @@ pub async fn evaluate(validated: Validated, node: &Arc<str>) -> Result<Evaluated
             rows.push(row);
         }
     }
-    let batch = Batch::new(tenant.clone(), Arc::clone(node), rows);
-    let judgements = revision.plan.evaluate(batch).await.map_err(|error| {
+    let judged = match <[Row; 1]>::try_from(rows) {
+        Ok([row]) => revision.plan.evaluate_one(&tenant, node, row).await.map(|one| vec![one]),
+        Err(rows) => {
+            revision.plan.evaluate(Batch::new(tenant.clone(), Arc::clone(node), rows)).await
+        }
+    };
+    let judgements = judged.map_err(|error| {
         Problem::new(ProblemType::Overloaded, format!("{error}; nothing was stored"))
             .retry_after(1000)
     })?;
@@ -59,7 +66,8 @@ pub async fn evaluate(validated: Validated, node: &Arc<str>) -> Result<Evaluated
         };
         verdicts.push((at, settled, judgement));
     }
-    Ok(Evaluated { tenant, revision, place, form, events, claims, verdicts })
+    let node = revision.plan.reads_node().then(|| Arc::clone(node));
+    Ok(Evaluated { tenant, revision, place, form, events, claims, node, verdicts })
 }
 
 fn row(event: &Event) -> Option<Row> {

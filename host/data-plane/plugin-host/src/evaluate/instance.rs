@@ -113,11 +113,18 @@ impl Instance {
         }
     }
 
-    fn emit_log(&self, call: Option<&Call>) {
-        if let (Some(call), Ok(mut log)) = (call, self.store.data().log.lock()) {
-            let name =
-                self.store.data().manifest.as_ref().map_or("", |manifest| manifest.name.as_str());
-            log.emit(call.batch.tenant.as_str(), name);
+    fn emit_log(&mut self, call: Option<&Call>) {
+        let State { log, manifest, counts, .. } = self.store.data_mut();
+        let (Some(call), Some(manifest)) = (call, manifest) else { return };
+        let (tenant, rule) = (call.batch.tenant.as_str(), manifest.name.as_str());
+        if let Ok(mut log) = log.lock() {
+            log.emit(tenant, rule);
+        }
+        for (metric, count) in manifest.metrics.iter().zip(counts) {
+            let count = std::mem::take(count);
+            if count > 0 {
+                tracing::debug!(tenant, rule, metric = &**metric, count, "rule counted");
+            }
         }
     }
 

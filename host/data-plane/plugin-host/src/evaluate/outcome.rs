@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tidegate_event::patch::Op;
 use tidegate_event::{Document, Kind};
 use tidegate_types::Severity;
@@ -32,7 +33,7 @@ pub(crate) struct RowPatch {
     pub(crate) op: Op,
     /// Index into the manifest's writes.
     pub(crate) field: u32,
-    pub(crate) value: Vec<u8>,
+    pub(crate) value: Bytes,
 }
 
 /// Everything that one call said.
@@ -55,7 +56,7 @@ pub(crate) fn check(
     }
     Ok(Checked {
         findings: check_findings(&findings, rows, manifest, limits)?,
-        patches: check_patches(&patches, rows, manifest, limits)?,
+        patches: check_patches(patches, rows, manifest, limits)?,
     })
 }
 
@@ -137,7 +138,7 @@ fn check_findings(
 }
 
 fn check_patches(
-    given: &Patches,
+    given: Patches,
     rows: usize,
     manifest: &Manifest,
     limits: &Limits,
@@ -150,7 +151,8 @@ fn check_patches(
     if manifest.role != Role::Enricher {
         return Err("only an enricher may patch".into());
     }
-    let mut ends = Ends::new(&given.values);
+    let values = Bytes::from(given.values);
+    let mut ends = Ends::new(&values);
     let mut size = Size::new(limits);
     let mut out = Vec::with_capacity(count);
     let parts = given.row.iter().zip(&given.op).zip(&given.field).zip(&given.value_end);
@@ -171,7 +173,7 @@ fn check_patches(
             1 => return Err("a removal has a value".into()),
             other => return Err(format!("there is no operation {other}")),
         };
-        out.push(RowPatch { row: *row, op, field: *field, value: value.to_vec() });
+        out.push(RowPatch { row: *row, op, field: *field, value: values.slice_ref(value) });
     }
     ends.finish("values")?;
     Ok(out)

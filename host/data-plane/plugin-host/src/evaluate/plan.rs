@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tidegate_event::{Document, patch};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::OnFault;
-use tidegate_types::{EventType, Finding, RuleName, Severity, TableName};
+use tidegate_types::{EventType, Finding, RuleName, Severity, TableName, TenantId};
 
 use super::outcome::{RowFinding, RowPatch};
-use super::rows::Batch;
+use super::rows::{Batch, Row};
 use super::rule::{Exhausted, Rule, Said};
+use super::together::Together;
 use crate::guest::manifest::{Manifest, Source};
 use crate::table::Table;
 
@@ -49,9 +50,13 @@ impl PlanRule {
     }
 }
 
+/// What the patches of one event usually take.
+const PATCH_BYTES: usize = 256;
+
 /// Rules in the order in which they run.
 pub struct Plan {
     rules: Vec<PlanRule>,
+    together: Together,
 }
 
 /// Rules that do not go together.
@@ -109,7 +114,8 @@ impl Plan {
             });
             written.extend(rule.rule.manifest.writes.iter().map(|(_, pointer)| pointer.clone()));
         }
-        Ok(Self { rules })
+        let workers = rules.iter().map(|rule| rule.rule.pool.workers()).max();
+        Ok(Self { rules, together: Together::new(workers.unwrap_or(1)) })
     }
 
     #[must_use]
@@ -117,24 +123,42 @@ impl Plan {
         &self.rules
     }
 
+    /// Does any rule read the gateway's name? Its verdicts then depend on it.
+    #[must_use]
+    pub fn reads_node(&self) -> bool {
+        let mut reads = self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads);
+        reads.any(|field| matches!(field.source, Source::Node))
+    }
+
+    /// Judges the one event of a request, together with those of other requests of the tenant that
+    /// are ready at the same time.
+    ///
+    /// # Errors
+    /// As for `evaluate`.
+    pub async fn evaluate_one(
+        &self,
+        tenant: &TenantId,
+        node: &Arc<str>,
+        row: Row,
+    ) -> Result<Judgement, EvaluateError> {
+        if self.rules.is_empty() {
+            return Ok(Judgement::default());
+        }
+        let judge = |rows| self.evaluate(Batch::apart(tenant.clone(), Arc::clone(node), rows));
+        self.together.run(row, judge).await
+    }
+
     /// Judges every row of a batch.
     ///
     /// # Errors
     /// Where the host has no room: nothing is judged then, and the same batch may come again.
-    pub async fn evaluate(&self, mut batch: Batch) -> Result<Vec<Judgement>, EvaluateError> {
+    pub async fn evaluate(
+        &self,
+        batch: impl Into<Arc<Batch>>,
+    ) -> Result<Vec<Judgement>, EvaluateError> {
+        let mut batch = batch.into();
         let mut judgements = vec![Judgement::default(); batch.rows.len()];
-        if self.rules.is_empty() {
-            return Ok(judgements);
-        }
-        for field in self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads) {
-            if let Source::Occurrence(pointer) = &field.source {
-                batch.count_occurrences(&field.text, pointer.as_ref());
-            }
-        }
-        for (row, judgement) in judgements.iter_mut().enumerate() {
-            judgement.occurrences = batch.context(row);
-        }
-        let mut batch = Arc::new(batch);
+        self.count_occurrences(&mut batch, &mut judgements);
         for rule in &self.rules {
             if rule.reads_patched {
                 batch = Arc::new(patched(&batch, &judgements));
@@ -148,6 +172,21 @@ impl Plan {
             rule.enter(&batch, said, &mut judgements);
         }
         Ok(judgements)
+    }
+
+    fn count_occurrences(&self, batch: &mut Arc<Batch>, judgements: &mut [Judgement]) {
+        let mut counted = false;
+        for field in self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads) {
+            if let Source::Occurrence(pointer) = &field.source {
+                Arc::make_mut(batch).count_occurrences(&field.text, pointer.as_ref());
+                counted = true;
+            }
+        }
+        if counted {
+            for (row, judgement) in judgements.iter_mut().enumerate() {
+                judgement.occurrences = batch.context(row);
+            }
+        }
     }
 }
 
@@ -237,6 +276,9 @@ impl PlanRule {
         let encoded = patch::fits(event.root(), pointer, op)
             && judgements.get_mut(row as usize).is_some_and(|judgement| {
                 let patch = patch::Patch { op, pointer: text, value: &value };
+                if judgement.patches.is_empty() {
+                    judgement.patches.reserve(PATCH_BYTES);
+                }
                 patch::encode(&mut judgement.patches, patch).is_ok()
             });
         if !encoded {

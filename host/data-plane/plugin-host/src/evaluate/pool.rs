@@ -16,6 +16,11 @@ thread_local! {
     };
 }
 
+/// The number of the thread that asks, from 0.
+pub(super) fn worker() -> usize {
+    WORKER.with(|worker| *worker)
+}
+
 pub(crate) struct Pool {
     shelves: Box<[Mutex<Vec<Instance>>]>,
     /// Asked for since the last sweep.
@@ -30,8 +35,13 @@ impl Pool {
         }
     }
 
+    /// Worker threads that it has shelves for.
+    pub(crate) fn workers(&self) -> usize {
+        self.shelves.len()
+    }
+
     fn shelf(&self) -> Option<&Mutex<Vec<Instance>>> {
-        self.shelves.get(WORKER.with(|worker| *worker) % self.shelves.len())
+        self.shelves.get(worker() % self.shelves.len())
     }
 
     pub(crate) fn take(&self) -> Option<Instance> {

@@ -24,13 +24,15 @@ impl Row {
     }
 }
 
-/// The events of one producer's request that are judged together.
+/// Events that are judged together: those of one producer's request, or of one request each.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub tenant: TenantId,
     /// This gateway's name.
     pub node: Arc<str>,
     pub rows: Vec<Row>,
+    /// Each row comes from a request of its own.
+    apart: bool,
     /// For each `@occurrence…` column: the number of each row.
     occurrences: HashMap<Arc<str>, Vec<u32>>,
 }
@@ -38,12 +40,21 @@ pub struct Batch {
 impl Batch {
     #[must_use]
     pub fn new(tenant: TenantId, node: Arc<str>, rows: Vec<Row>) -> Self {
-        Self { tenant, node, rows, occurrences: HashMap::new() }
+        Self { tenant, node, rows, apart: false, occurrences: HashMap::new() }
+    }
+
+    /// Rows that come from a request each.
+    pub(crate) fn apart(tenant: TenantId, node: Arc<str>, rows: Vec<Row>) -> Self {
+        Self { apart: true, ..Self::new(tenant, node, rows) }
     }
 
     /// Counts how often each row's key, or value at a place, has come so far.
     pub(crate) fn count_occurrences(&mut self, column: &Arc<str>, pointer: Option<&Pointer>) {
         if self.occurrences.contains_key(column) {
+            return;
+        }
+        if self.apart {
+            self.occurrences.insert(column.clone(), vec![1; self.rows.len()]);
             return;
         }
         let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();

@@ -91,7 +91,7 @@ impl Rule {
             };
             tracing::info!(tenant = batch.tenant.as_str(), component = %self.component, rows = rows.len(), reason = fault.1, "rule faulted");
             match rows {
-                [_] if fault.0 => match self.call(batch, rows, tables, true).await? {
+                [_] if fault.0 => match Box::pin(self.call(batch, rows, tables, true)).await? {
                     Ok(checked) => collect(said, rows, checked),
                     Err(again) => give_up(said, rows, &again.1.into()),
                 },
@@ -120,7 +120,8 @@ impl Rule {
         let warm = if fresh { None } else { self.pool.take() };
         let started = match warm {
             Some(instance) => Ok(instance),
-            None => self.start().await,
+            // Rare and large: boxed, so that the usual call stays small.
+            None => Box::pin(self.start()).await,
         };
         let result = match started {
             Ok(mut instance) => {

@@ -19,17 +19,7 @@ pub(super) struct Cells {
 
 impl Cells {
     pub(super) fn new(cell: CellType, rows: usize) -> Self {
-        let (offsets, bytes) = match cell {
-            CellType::Text | CellType::Json => (rows, rows * 16),
-            CellType::Integer | CellType::Number => (0, rows * 8),
-            CellType::Boolean => (0, rows),
-        };
-        let column = Column {
-            validity: Vec::with_capacity(rows),
-            offsets: Vec::with_capacity(offsets),
-            data: Vec::with_capacity(bytes),
-        };
-        Self { cell, column }
+        Self { cell, column: room(std::iter::once(cell), rows) }
     }
 
     /// Bytes of the values so far.
@@ -114,9 +104,29 @@ impl Cells {
     }
 }
 
-/// The column of a field over the rows of a call.
-pub(super) fn column(call: &Call, field: &Field, hints: &mut Hints) -> Column {
-    let mut cells = Cells::new(field.cell, call.rows.len());
+/// An empty column with about the room that fields take.
+pub(super) fn room(fields: impl Iterator<Item = CellType>, rows: usize) -> Column {
+    let (mut count, mut offsets, mut bytes) = (0, 0, 0);
+    for cell in fields {
+        count += rows;
+        match cell {
+            CellType::Text | CellType::Json => {
+                (offsets, bytes) = (offsets + rows, bytes + rows * 16)
+            }
+            CellType::Integer | CellType::Number => bytes += rows * 8,
+            CellType::Boolean => bytes += rows,
+        }
+    }
+    Column {
+        validity: Vec::with_capacity(count),
+        offsets: Vec::with_capacity(offsets),
+        data: Vec::with_capacity(bytes),
+    }
+}
+
+/// Adds the column of a field over the rows of a call.
+pub(super) fn append(column: Column, call: &Call, field: &Field, hints: &mut Hints) -> Column {
+    let mut cells = Cells { cell: field.cell, column };
     match &field.source {
         Source::Event(pointer) => event_cells(&mut cells, call, pointer, hints),
         Source::Tenant => {

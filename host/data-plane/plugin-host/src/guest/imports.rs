@@ -38,12 +38,18 @@ impl State {
     fn column(&mut self, index: u32, cells: &[CellType]) -> Result<Column> {
         let manifest = self.manifest()?;
         let field = declared(&manifest, index, cells)?;
+        let room = cells::room(std::iter::once(field.cell), self.running()?.rows.len());
+        self.append(room, field, index)
+    }
+
+    /// Adds the column of a declared field to others.
+    fn append(&mut self, column: Column, field: &Field, index: u32) -> Result<Column> {
         let at = index as usize;
         if self.hints.len() <= at {
             self.hints.resize(at + 1, tidegate_event::Hints::default());
         }
         let mut hints = self.hints.get_mut(at).map(std::mem::take).unwrap_or_default();
-        let column = cells::column(self.running()?, field, &mut hints);
+        let column = cells::append(column, self.running()?, field, &mut hints);
         if let Some(slot) = self.hints.get_mut(at) {
             *slot = hints;
         }
@@ -139,19 +145,20 @@ impl batch::Host for State {
         Ok(u32::try_from(self.running()?.rows.len()).unwrap_or(u32::MAX))
     }
 
-    fn columns(&mut self, fields: Vec<u32>) -> Result<Vec<Column>> {
+    fn columns(&mut self, fields: Vec<u32>) -> Result<Column> {
+        let manifest = self.manifest()?;
         // Each column is as large as the batch: a guest may not ask for more of them than it has declared.
-        if fields.len() > self.manifest()?.reads.len() {
+        if fields.len() > manifest.reads.len() {
             bail!("more columns were asked for than the manifest declares");
         }
-        let (mut out, mut bytes) = (Vec::with_capacity(fields.len()), 0);
-        for field in fields {
-            let column = self.column(field, &[])?;
-            bytes += column.validity.len() + 4 * column.offsets.len() + column.data.len();
+        let known = |field: &u32| manifest.reads.get(*field as usize).map(|field| field.cell);
+        let mut out = cells::room(fields.iter().filter_map(known), self.running()?.rows.len());
+        for index in fields {
+            out = self.append(out, declared(&manifest, index, &[])?, index)?;
+            let bytes = out.validity.len() + 4 * out.offsets.len() + out.data.len();
             if !self.memory.holds(bytes) {
                 bail!("the columns asked for are larger than the guest's memory may be");
             }
-            out.push(column);
         }
         Ok(out)
     }

@@ -134,11 +134,8 @@ fn evaluate() -> Result<Outcome, Fault> {
     let Some(config) = CONFIG.get() else {
         return Err(Fault::Permanent("evaluate came before configure".into()));
     };
-    let columns = batch::columns(&[POISON, ID]);
-    let [poison, ids] = columns.as_slice() else {
-        return Err(Fault::Permanent("two columns were asked for".into()));
-    };
-    let mut honest = outcome::honest(ids, config.enricher);
+    let (poison, ids) = (batch::columns(&[POISON]), batch::columns(&[ID]));
+    let mut honest = outcome::honest(&ids, config.enricher);
     if config.always || poison.data.contains(&1) {
         misdeeds::evaluate(config, &mut honest)?;
         outcome::spoil(&config.mode, &mut honest, config.amount);
