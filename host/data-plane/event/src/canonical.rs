@@ -14,11 +14,11 @@ use crate::text::push_string;
 #[must_use]
 pub fn fingerprint(root: Node<'_>, except: Option<Node<'_>>) -> [u8; 16] {
     SCRATCH.with_borrow_mut(|Scratch { text, members }| {
-        text.clear();
         members.clear();
         write(text, members, root, except.map(|node| node.index));
         let digest: [u8; 32] = Sha256::digest(&*text).into();
         // A huge event must not keep its memory for ever.
+        text.clear();
         text.shrink_to(MAX_KEPT);
         let mut first = [0; 16];
         first.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));

@@ -5,6 +5,7 @@
 //! when an event is checked.
 
 mod expansion;
+mod patterns;
 mod tape;
 
 use jsonschema::error::ValidationErrorKind;
@@ -12,7 +13,7 @@ use jsonschema::{PatternOptions, Validator};
 
 use crate::document::Node;
 use crate::pointer::push_step;
-use tape::{Steps, TapeJson, Visit};
+use tape::{Prices, Steps, TapeJson, Visit};
 
 /// Bounds of what a schema may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -34,16 +35,18 @@ impl Default for SchemaLimits {
 /// The most violations that are named for one event.
 pub const MAX_VIOLATIONS: usize = 32;
 
-/// The most steps that checking one event may take: a value that is looked at is one, and one that
-/// is entered as many as subschemas may apply to it.
+/// Steps that checking one value may take, besides those for its bytes. A look at a value is a step;
+/// entering one costs more, the more subschemas may apply to it, and so do long texts and dear
+/// patterns.
 pub const MAX_STEPS: u64 = 1 << 20;
+/// Steps that each byte of the value's JSON adds.
+pub const STEPS_PER_BYTE: u64 = 16;
 
 /// A compiled schema.
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator<TapeJson>,
-    /// The subschemas that may apply to one value, at most.
-    subschemas: u32,
+    prices: Prices,
 }
 
 /// A schema that is refused.
@@ -86,6 +89,9 @@ impl Schema {
         }
         let draft = draft(&value)?;
         check_references(&value, &mut String::new(), &mut limits.references.clone())?;
+        // Before the validator is built: building it follows references too.
+        let subschemas = expansion::check(&value)?;
+        let patterns = patterns::sizes(&value, limits.regex_bytes);
         let pattern = PatternOptions::regex()
             .size_limit(limits.regex_bytes)
             .dfa_size_limit(limits.regex_bytes);
@@ -96,22 +102,25 @@ impl Schema {
             .offline()
             .build(&value)
             .map_err(|error| fail(error.instance_path().as_str(), error.to_string()))?;
-        let subschemas = expansion::check(&value)?;
-        Ok(Self { validator, subschemas })
+        Ok(Self { validator, prices: Prices::new(subschemas, patterns) })
     }
 
-    /// Does the value satisfy the schema? Not where that takes more than `MAX_STEPS` to find out.
+    /// Does the value satisfy the schema? Not where that takes too many steps to find out.
     #[must_use]
     pub fn is_valid(&self, node: Node<'_>) -> bool {
-        let steps = Steps::new(MAX_STEPS, self.subschemas);
+        let steps = self.steps(node);
         self.validator.is_valid(Visit::new(node, &steps)) && !steps.are_spent()
+    }
+
+    fn steps(&self, node: Node<'_>) -> Steps {
+        Steps::new(most_steps(node), self.prices)
     }
 
     /// Every violated place, up to `MAX_VIOLATIONS`.
     #[must_use]
     pub fn violations(&self, node: Node<'_>) -> Vec<Violation> {
         let mut out = Vec::new();
-        let steps = Steps::new(MAX_STEPS, self.subschemas);
+        let steps = self.steps(node);
         for error in self.validator.iter_errors(Visit::new(node, &steps)) {
             if steps.are_spent() {
                 break;
@@ -145,13 +154,18 @@ impl Schema {
         out.truncate(MAX_VIOLATIONS);
         if out.is_empty() && steps.are_spent() {
             let message = format!(
-                "checking the event against its schema takes more than {MAX_STEPS} steps: send \
-                 fewer elements, or simplify the schema"
+                "checking the event against its schema takes more than {} steps: send fewer \
+                 elements, or simplify the schema",
+                most_steps(node)
             );
             out.push(Violation { pointer: String::new(), keyword: "steps".into(), message });
         }
         out
     }
+}
+
+fn most_steps(node: Node<'_>) -> u64 {
+    MAX_STEPS + STEPS_PER_BYTE * node.span().len() as u64
 }
 
 fn extended(pointer: &str, name: &str) -> String {

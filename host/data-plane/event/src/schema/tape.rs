@@ -9,24 +9,49 @@ use serde_json::Value;
 
 use crate::document::{Document, Elements, Entry, Kind, Members, Node};
 use crate::number;
+use crate::schema::patterns::Sizes;
 
 /// Text that is read costs one step more for each this many bytes.
-const BYTES_PER_STEP: usize = 64;
+const BYTES_PER_STEP: usize = 16;
 /// A member that is looked for costs one step more for each this many members of its object.
 const MEMBERS_PER_STEP: u32 = 16;
+/// Bytes of a text times bytes of an expression that a step stands for.
+const MATCHED_PER_STEP: u64 = 2048;
+/// Subschemas that a step on entering a value stands for: most of them take steps of their own.
+const SUBSCHEMAS_PER_STEP: u32 = 8;
+/// Parts of a value that are copied for a step.
+const PARTS_PER_STEP: u32 = 8;
+
+/// What a schema makes a visit cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prices {
+    /// Of entering a value.
+    enter: u64,
+    /// How many subschemas may read a name.
+    subschemas: u64,
+    /// Bytes of compiled expressions that texts and names are matched with.
+    patterns: Sizes,
+}
+
+impl Prices {
+    /// `subschemas` may apply to one value.
+    pub(super) fn new(subschemas: u32, patterns: Sizes) -> Self {
+        let enter = u64::from(1 + subschemas / SUBSCHEMAS_PER_STEP);
+        Self { enter, subschemas: subschemas.into(), patterns }
+    }
+}
 
 /// What a check may still visit. When nothing is left, objects and arrays look empty, so that the
 /// validator comes to its end.
 #[derive(Debug)]
 pub(crate) struct Steps {
     left: Cell<u64>,
-    per_value: u64,
+    prices: Prices,
 }
 
 impl Steps {
-    /// `per_value`: what entering a value costs.
-    pub(crate) fn new(total: u64, per_value: u32) -> Self {
-        Self { left: Cell::new(total), per_value: per_value.into() }
+    pub(crate) fn new(total: u64, prices: Prices) -> Self {
+        Self { left: Cell::new(total), prices }
     }
 
     pub(crate) fn are_spent(&self) -> bool {
@@ -40,8 +65,29 @@ impl Steps {
     }
 
     fn enter(&self) -> bool {
-        self.spend(self.per_value)
+        self.spend(self.prices.enter)
     }
+
+    fn read(&self, bytes: usize) -> bool {
+        self.spend(1 + (bytes / BYTES_PER_STEP) as u64)
+    }
+
+    /// A text is matched with one pattern.
+    fn read_text(&self, bytes: usize) -> bool {
+        self.read(bytes) && self.spend(matching(bytes, self.prices.patterns.value))
+    }
+
+    /// A name is read by every subschema for names, and by every pattern.
+    fn enter_member(&self, name: &str) -> bool {
+        let text = (name.len() / BYTES_PER_STEP) as u64;
+        let text = text.saturating_mul(self.prices.subschemas);
+        self.spend(self.prices.enter + text + matching(name.len(), self.prices.patterns.names))
+    }
+}
+
+/// What matching costs at worst: each byte of the text with each of the expression.
+fn matching(text: usize, pattern: u64) -> u64 {
+    (text as u64).saturating_mul(pattern) / MATCHED_PER_STEP
 }
 
 /// A value of the tape, as the validator walks it.
@@ -69,7 +115,9 @@ pub(crate) struct NameBuffer {
 
 impl Default for NameBuffer {
     fn default() -> Self {
-        Self { document: Document::default(), steps: Steps::new(u64::MAX, 1) }
+        // The name was paid for when it was visited.
+        let free = Prices { enter: 0, subschemas: 0, patterns: Sizes::default() };
+        Self { document: Document::default(), steps: Steps::new(u64::MAX, free) }
     }
 }
 
@@ -165,20 +213,28 @@ impl<'a> JsonNode<'a, TapeJson> for Visit<'a> {
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
         let text = self.node.as_str();
-        self.steps.spend(1 + text.map_or(0, |text| (text.len() / BYTES_PER_STEP) as u64));
+        // Where nothing is left, a long text is not matched once more either.
+        if !self.steps.read_text(text.map_or(0, str::len)) {
+            return text.map(|_| Cow::Borrowed(""));
+        }
         text.map(Cow::Borrowed)
     }
 
     fn as_number(&self) -> Option<Lexeme<'a>> {
-        self.steps.spend(1);
-        (self.kind() == Kind::Number).then(|| Lexeme(self.node.lexeme()))
+        let number = (self.kind() == Kind::Number).then(|| self.node.lexeme());
+        if !self.steps.read(number.map_or(0, str::len)) {
+            return number.map(|_| Lexeme("0"));
+        }
+        number.map(Lexeme)
     }
 
     fn as_boolean(&self) -> Option<bool> {
+        self.steps.spend(1);
         self.node.as_bool()
     }
 
     fn is_null(&self) -> bool {
+        self.steps.spend(1);
         self.kind() == Kind::Null
     }
 
@@ -194,12 +250,19 @@ impl<'a> JsonNode<'a, TapeJson> for Visit<'a> {
         }
     }
 
+    fn string_length(&self) -> Option<u64> {
+        let text = self.node.as_str()?;
+        self.steps.read(text.len());
+        Some(text.chars().count() as u64)
+    }
+
     fn equals_value(&self, expected: &Value) -> bool {
+        self.steps.spend(1);
         match (expected, self.kind()) {
             (Value::Null, kind) => kind == Kind::Null,
             (Value::Bool(expected), _) => self.node.as_bool() == Some(*expected),
             (Value::String(expected), Kind::String) => {
-                self.as_string().is_some_and(|text| text == expected.as_str())
+                self.node.as_str().is_some_and(|text| text == expected)
             }
             (Value::Array(_), Kind::Array)
             | (Value::Object(_), Kind::Object)
@@ -211,8 +274,9 @@ impl<'a> JsonNode<'a, TapeJson> for Visit<'a> {
     }
 
     fn to_value(&self) -> Cow<'a, Value> {
-        let bytes = self.node.span().len() / BYTES_PER_STEP;
-        if self.steps.spend(u64::from(self.node.descendants()) + 1 + bytes as u64) {
+        let bytes = self.node.span().len() / (BYTES_PER_STEP * PARTS_PER_STEP as usize);
+        let parts = u64::from(self.node.descendants() / PARTS_PER_STEP);
+        if self.steps.spend(1 + parts + bytes as u64) {
             Cow::Owned(to_value(self.node))
         } else {
             Cow::Owned(Value::Null)
@@ -290,8 +354,8 @@ impl<'a> Iterator for VisitMembers<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = self.members.next()?;
-        let value = self.steps.enter().then(|| Visit::new(value, self.steps))?;
-        Some((name.as_str().unwrap_or_default(), value))
+        let name = name.as_str().unwrap_or_default();
+        self.steps.enter_member(name).then(|| (name, Visit::new(value, self.steps)))
     }
 }
 

@@ -139,6 +139,132 @@ fn references_that_fan_out_are_refused() {
     }
 }
 
+/// Whatever another reader would resolve in another way is refused.
+#[test]
+fn references_are_read_in_one_way() {
+    let chain = |name: &str| doubling(60, "anyOf", "false").replace("$defs", name);
+    let hidden = chain("x").replace(r#""x":{"#, r#""x":{"$id":"urn:x","#);
+    for (schema, pointer) in [
+        (hidden.as_str(), "/x"),
+        (r##"{"$ref":"#/x/01","x":[true,true]}"##, "/$ref"),
+        (r##"{"items":{"$ref":"#nowhere"}}"##, "/items/$ref"),
+        (r##"{"$defs":{"a":{"$schema":"http://json-schema.org/draft-04/schema#"}}}"##, "/$defs/a"),
+        (
+            r##"{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"$id":"b","$ref":"#/c"}}}"##,
+            "/definitions/a",
+        ),
+    ] {
+        assert_eq!(compile_default(schema).expect_err(schema).pointer, pointer, "{schema}");
+    }
+    let encoded = chain("a b").replace("#/a b/", "#/a%20b/");
+    assert!(compile_default(&encoded).is_err(), "percent-encoded");
+    assert!(compile_default(r##"{"$ref":"#/$defs/yes","$defs":{"yes":true}}"##).is_ok());
+    let anchors = r##"{"$schema":"http://json-schema.org/draft-07/schema#","$id":"https://example.com/s",
+        "properties":{"a":{"$ref":"#b"}},"definitions":{"b":{"$id":"#b","type":"integer"}}}"##;
+    assert_eq!(places_default(anchors, r#"{"a":"1"}"#), ["/a type"]);
+}
+
+/// Compiling a schema follows references too.
+#[test]
+fn compiling_is_bounded_as_well() {
+    let level = |level: usize| {
+        let next = format!(r##"{{"$ref":"#/$defs/n{}"}}"##, level + 1);
+        format!(r#""n{level}":{{"allOf":[{}]}}"#, [next.as_str(); 30].join(","))
+    };
+    let mut all: Vec<_> = (0..8).map(level).collect();
+    all.push(r#""n8":{}"#.into());
+    let first = [r##"{"$ref":"#/$defs/n0"}"##; 3].join(",");
+    let schema = format!(r#"{{"anyOf":[{first}],"$defs":{{{}}}}}"#, all.join(","));
+    assert!(compile_default(&schema).expect_err("dear").message.contains("subschemas"));
+}
+
+/// Ordinary schemas over the largest ordinary events fit well.
+#[test]
+fn ordinary_checks_fit() {
+    let choices: Vec<_> =
+        (0..250).map(|n| format!(r#"{{"const":"C{n}","title":"currency {n}"}}"#)).collect();
+    let members = ["a", "b", "c", "d", "e"];
+    let typed: Vec<_> = members.map(|name| format!(r#""{name}":{{"type":"number"}}"#)).into();
+    let schema = format!(
+        r#"{{"properties":{{"lines":{{"items":{{"type":"object","required":["a","b","c","d","e","currency"],
+        "additionalProperties":false,"properties":{{{},"currency":{{"oneOf":[{}]}}}}}}}}}}}}"#,
+        typed.join(","),
+        choices.join(",")
+    );
+    let line = r#"{"a":1,"b":2.5,"c":3,"d":4,"e":5,"currency":"C249"}"#;
+    let event = format!(r#"{{"lines":[{}]}}"#, vec![line; 2000].join(","));
+    assert_eq!(places_default(&schema, &event), [""; 0]);
+    let kinds: Vec<_> = (0..13)
+        .map(|n| {
+            format!(
+                r#"{{"properties":{{"k":{{"const":{n}}},"v":{{"items":{{"type":"number"}}}}}}}}"#
+            )
+        })
+        .collect();
+    let event = format!(r#"{{"k":12,"v":[{}1]}}"#, "1.5,".repeat(50_000));
+    assert_eq!(places_default(&format!(r#"{{"oneOf":[{}]}}"#, kinds.join(",")), &event), [""; 0]);
+    let mail = r#"{"properties":{"to":{"items":{"pattern":"^[\\w.+-]+@[\\w-]+\\.[\\w.-]+$"}},"body":{"type":"string","minLength":1}}}"#;
+    let to = vec!["\"someone.else+tag@mail.example.com\""; 1000].join(",");
+    let letter = format!(r#"{{"to":[{to}],"body":"{}"}}"#, "word ".repeat(40_000));
+    assert_eq!(places_default(mail, &letter), [""; 0]);
+    // Many violations of a large event are still named.
+    let names: Vec<_> = (0..30).map(|n| format!("\"m{n}\"")).collect();
+    let missing = places_default(&format!(r#"{{"required":[{}]}}"#, names.join(",")), &event);
+    assert_eq!((missing.len(), missing[29].as_str()), (30, "/m29 required"));
+}
+
+/// Each took seconds or more before it was paid for.
+#[test]
+fn dear_checks_end_early() {
+    let ones = format!("[{}1]", "1,".repeat(100_000));
+    let texts = format!("[{}\"b\"]", "\"b\",".repeat(60_000));
+    let members: Vec<_> = (0..20_000).map(|n| format!("\"n{n}\":1")).collect();
+    let members = format!("{{{}}}", members.join(","));
+    let long_name = format!("{{\"{}\":1}}", "x".repeat(250_000));
+    let digits = format!("[{}]", "7".repeat(250_000));
+    let bits: String = (0..250_000u32)
+        .map(|n| if n.wrapping_mul(2_654_435_761) >> 31 == 0 { '0' } else { '1' })
+        .collect();
+    let bits = format!("[\"{bits}\"]");
+    let list = |one: &dyn Fn(usize) -> String, count: usize| {
+        (0..count).map(one).collect::<Vec<_>>().join(",")
+    };
+    let falses = format!(r#"{{"items":{{"anyOf":[{},true]}}}}"#, list(&|_| "false".into(), 4000));
+    let values = format!(
+        r#"{{"items":{{"anyOf":[{{"enum":["a",{}]}},true]}}}}"#,
+        list(&|n| n.to_string(), 40_000)
+    );
+    let patterns = format!(
+        r#"{{"patternProperties":{{{}}},"additionalProperties":true}}"#,
+        list(&|n| format!("\"^n{n}$\":true"), 2000)
+    );
+    let names = format!(
+        r#"{{"propertyNames":{{"allOf":[{}]}}}}"#,
+        list(&|n| format!(r#"{{"pattern":"^[^{n}]+y?$"}}"#), 2000)
+    );
+    let multiples =
+        format!(r#"{{"items":{{"allOf":[{}]}}}}"#, list(&|_| r#"{"multipleOf":1}"#.into(), 4000));
+    let large = r#"{"items":{"not":{"pattern":"1[01]{9000}[2-9A-Za-z]"}}}"#.to_owned();
+    for (schema, event) in [
+        (falses, ones),
+        (values, texts),
+        (patterns, members),
+        (names, long_name),
+        (multiples, digits),
+        (large, bits),
+    ] {
+        let compiled = compile_default(&schema).expect("a schema");
+        let document = Document::parse(event.into_bytes()).expect("valid");
+        // Unpaid, each would be valid, after seconds or more.
+        let violations = compiled.violations(document.root());
+        let keywords: Vec<_> = violations.iter().map(|one| one.keyword.as_str()).collect();
+        assert_eq!(keywords, ["steps"], "{schema:.60}");
+        assert!(!compiled.is_valid(document.root()), "{schema:.60}");
+    }
+    let many = format!(r#"{{"items":{{"anyOf":[{},true]}}}}"#, list(&|_| "false".into(), 5000));
+    assert!(compile_default(&many).is_err(), "booleans count");
+}
+
 #[test]
 fn schemas_may_refer_to_themselves_from_within() {
     let tree = r##"{"type":"object","required":["v"],"properties":{"left":{"$ref":"#"},"right":{"$ref":"#"}}}"##;
@@ -146,9 +272,6 @@ fn schemas_may_refer_to_themselves_from_within() {
         places_default(tree, r#"{"v":1,"left":{"v":1,"right":{}}}"#),
         ["/left/right/v required"]
     );
-    let bundle = r##"{"$defs":{"a":{"$id":"urn:a","$defs":{"b":{"type":"integer"}},"properties":{"n":{"$ref":"#/$defs/b"}}}},
-        "properties":{"x":{"$ref":"#/$defs/a"}}}"##;
-    assert_eq!(places_default(bundle, r#"{"x":{"n":"1"}}"#), ["/x/n type"]);
 }
 
 fn places_default(schema: &str, event: &str) -> Vec<String> {
