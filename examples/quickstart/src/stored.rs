@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use arrow::array::{AsArray as _, RecordBatch};
+use arrow_array::{RecordBatch, cast::AsArray as _};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_storage::manifest;

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, StringArray, StructArray};
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, RecordBatch, StringArray, StructArray};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
@@ -124,7 +125,7 @@ fn read_batch(batch: &RecordBatch, path: &str, out: &mut Vec<Stored>) {
     let text = |name| column(batch, name).as_string::<i32>();
     let (event_id, revision, delivered) = (text("event_id"), text("revision"), text("delivered"));
     let (patches, original) = (text("patches"), column(batch, "original").as_binary::<i32>());
-    let lsn = column(batch, "lsn").as_primitive::<arrow::datatypes::Int64Type>();
+    let lsn = column(batch, "lsn").as_primitive::<arrow_array::types::Int64Type>();
     let findings = column(batch, "findings").as_list::<i32>();
     for row in 0..batch.num_rows() {
         out.push(Stored {

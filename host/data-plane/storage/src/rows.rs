@@ -25,7 +25,9 @@ mod typed;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{BinaryBuilder, Int64Builder, StringBuilder, TimestampMillisecondBuilder};
+use arrow_array::builder::{
+    BinaryBuilder, Int64Builder, StringBuilder, TimestampMillisecondBuilder,
+};
 use serde::Deserialize;
 use tidegate_event::patch::{self, PatchError};
 use tidegate_types::{Digest, Lsn};

@@ -127,7 +127,7 @@ fn broken_compression() {
 #[test]
 fn decompression_bombs() {
     let (gateway, tenant) = start(&[]);
-    let spaces = vec![b' '; 64 << 20];
+    let spaces = vec![b' '; 256 << 20];
     let (zipped, zstandard) = (gzip(&spaces), zstd(&spaces));
     drop(spaces);
     let before = peak_memory(&gateway);

@@ -90,6 +90,37 @@ fn keys_that_are_known_and_not_good() {
     assert_quiet(&gateway);
 }
 
+/// D2: a key that is revoked or expires while a body arrives does not carry its events.
+#[test]
+fn keys_that_end_while_the_body_arrives() {
+    let (gateway, tenant) = start();
+    tenant.activate(&gateway, &revision::plain());
+    let soon = UnixMillis(UnixMillis::now().0 + 2000).to_rfc3339();
+    let brief = make_key(&gateway, &tenant, &json!({ "name": "brief", "expires_at": soon }));
+    let revoked = make_key(&gateway, &tenant, &json!({ "name": "revoked" }));
+    let text = |key: &Value, member: &str| key[member].as_str().unwrap().to_owned();
+    let begin = |key: &str| {
+        let mut connection = gateway.connect();
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nhost: test\r\nx-api-key: {key}\r\ncontent-type: application/json\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+        );
+        connection.send(head.as_bytes()).unwrap();
+        // The gateway asks for bodies of those alone who may write.
+        assert_eq!(connection.receive().unwrap().status, 100);
+        connection
+    };
+    let mut waiting = begin(&text(&brief, "key"));
+    let mut other = begin(&text(&revoked, "key"));
+    let path = format!("/v1/tenants/acme/keys/{}", text(&revoked, "id"));
+    assert_eq!(gateway.admin("DELETE", &path, "application/json", b"").status, 200);
+    other.send(b"{}").unwrap();
+    problem(&other.receive().unwrap(), 403, "forbidden");
+    std::thread::sleep(Duration::from_millis(2100));
+    waiting.send(b"{}").unwrap();
+    problem(&waiting.receive().unwrap(), 401, "unauthenticated");
+    assert_quiet(&gateway);
+}
+
 /// D2, D4: the tenant comes from the key alone: keys, ids and revisions of one tenant mean nothing
 /// to another.
 #[test]

@@ -1,13 +1,15 @@
 //! Any poison rows in a batch of any size: they fault, and the others are judged as alone.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 use serde_json::json;
 use tidegate_plugin_host::{Judgement, Plan, PluginHost};
 
-use crate::support::{events, fault, honest, host, judge, limits, plan};
+use crate::support::{
+    assert_contained, batch_of, events, fault, honest, host, judge, limits, plan, tenant,
+};
 
 /// The host's reason where it ran out of tries.
 const GIVEN_UP: &str = "failed too often";
@@ -65,6 +67,30 @@ fn one_poison_row_is_found_wherever_it_stands() {
                 }
             }
         }
+    }
+}
+
+/// Single events that meet on a worker are judged in one call; one that faults costs the others
+/// nothing, however many there are.
+#[test]
+fn joined_events_are_judged_as_alone() {
+    let it = poisoned();
+    let (tenant, node) = (tenant("acme"), Arc::<str>::from("node"));
+    let every: Vec<usize> = (0..8).collect();
+    for (count, poison) in [(4, &[0, 2][..]), (64, &[0, 63]), (64, &[]), (8, &every), (9, &[4])] {
+        let rows = batch_of(&tenant, &events(count, poison)).rows;
+        let judgements = it.runtime.block_on(async {
+            let one = |row| {
+                let (tenant, node) = (tenant.clone(), Arc::clone(&node));
+                tokio::spawn(async move { it.plan.evaluate_one(&tenant, &node, row).await })
+            };
+            let mut judgements = Vec::new();
+            for task in rows.into_iter().map(one).collect::<Vec<_>>() {
+                judgements.push(task.await.expect("no panic").expect("room"));
+            }
+            judgements
+        });
+        assert_contained(&format!("{count} joined"), &judgements, poison, "wasm trap");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Work that outlives its client. The HTTP library drops a handler when its client goes away; work
-//! that has begun must end all the same. It runs in the connection's own task, which needs no
-//! waking between two tasks, and moves to a task of its own only when it is dropped.
+//! that has begun must end all the same. It runs in the task that reads its connection or stream,
+//! which needs no waking between two tasks, and moves to a task of its own only when it is dropped.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

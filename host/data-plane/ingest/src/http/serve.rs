@@ -171,7 +171,7 @@ async fn ingest(
     let (parts, incoming) = request.into_parts();
     let form = route::form(target, &parts.headers)?;
     // Who may not write is told before anything of the body is read.
-    let producer = authenticate(gateway.snapshot.load_full(), &parts.headers)?;
+    let producer = authenticate(&gateway.snapshot.load(), &parts.headers)?;
     let body = body::read(&parts.headers, incoming, &gateway.options).await?;
     let work = {
         let gateway = Arc::clone(gateway);

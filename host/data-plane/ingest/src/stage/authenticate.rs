@@ -1,6 +1,6 @@
 //! Who sends, and may they? API keys come in `X-API-Key`; the tenant comes from the key alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -17,8 +17,9 @@ const MAX_KEY_BYTES: usize = 256;
 pub struct Producer {
     tenant: TenantId,
     revision: Arc<Revision>,
-    /// Where all of this was read.
-    snapshot: Arc<Snapshot>,
+    expires_at: Option<UnixMillis>,
+    /// Where all of this was read; a body that takes its time must not keep all of it.
+    snapshot: Weak<Snapshot>,
 }
 
 impl Producer {
@@ -33,10 +34,11 @@ impl Producer {
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
         let current = snapshot.load();
-        if Arc::ptr_eq(&self.snapshot, &current) {
+        let unchanged = std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(&current));
+        if unchanged && !is_past(self.expires_at) {
             return Ok(self);
         }
-        authenticate(Arc::clone(&current), headers)
+        authenticate(&current, headers)
     }
 
     pub(crate) fn into_parts(self) -> (TenantId, Arc<Revision>) {
@@ -49,7 +51,7 @@ impl Producer {
 /// # Errors
 /// 401 for a missing, unknown or expired key, 403 for a revoked one or one that may not write, 503
 /// where the tenant has no active revision.
-pub fn authenticate(snapshot: Arc<Snapshot>, headers: &HeaderMap) -> Result<Producer, Problem> {
+pub fn authenticate(snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Producer, Problem> {
     let unauthenticated = |detail: &str| Problem::new(ProblemType::Unauthenticated, detail);
     let mut given = headers.get_all("x-api-key").iter();
     let (first, second) = (given.next(), given.next());
@@ -67,7 +69,7 @@ pub fn authenticate(snapshot: Arc<Snapshot>, headers: &HeaderMap) -> Result<Prod
         KeyState::Active => {}
         KeyState::Revoked => return Err(forbidden("the API key was revoked")),
     }
-    if key.expires_at.is_some_and(|at| at <= UnixMillis::now()) {
+    if is_past(key.expires_at) {
         return Err(unauthenticated("the API key has expired"));
     }
     if !key.scopes.write {
@@ -78,6 +80,10 @@ pub fn authenticate(snapshot: Arc<Snapshot>, headers: &HeaderMap) -> Result<Prod
         let detail = "an administrator must activate a revision for this tenant first";
         Problem::new(ProblemType::NoRevision, detail).retry_after(5000)
     })?;
-    let tenant = key.tenant.clone();
-    Ok(Producer { tenant, revision, snapshot })
+    let (tenant, expires_at) = (key.tenant.clone(), key.expires_at);
+    Ok(Producer { tenant, revision, expires_at, snapshot: Arc::downgrade(snapshot) })
+}
+
+fn is_past(time: Option<UnixMillis>) -> bool {
+    time.is_some_and(|at| at <= UnixMillis::now())
 }

@@ -4,19 +4,24 @@
 //! HMAC-SHA256 over the name and the code, then the code. The MAC's key is made once and kept in
 //! the same folder, which only the gateway's user can read. A file whose MAC does not match is
 //! removed and compiled again. The MAC guards against damage and against files that others put
-//! there; whoever can read the key can already replace the program.
+//! there; whoever can read the key can already replace the program. Code that no start has loaded
+//! for thirty days, of old components and old versions of the gateway, is removed.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
+use tidegate_types::UnixMillis;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 const MAC_BYTES: usize = 32;
+/// How long code is kept that nobody loads.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The folder of compiled code cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +51,28 @@ impl Cache {
             return Err(CacheError::Open(folder.to_owned()));
         }
         let key = read_or_make_key(&folder.join("mac-key"))?;
-        Ok(Self { folder: folder.to_owned(), key })
+        let cache = Self { folder: folder.to_owned(), key };
+        cache.remove_unused(now()).map_err(fail)?;
+        Ok(cache)
+    }
+
+    /// Removes code that was last loaded, and leftovers that were written, long before `now`.
+    fn remove_unused(&self, now: SystemTime) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            let ours = path.extension().is_some_and(|ending| ending == "cwasm" || ending == "new");
+            let used = entry.metadata()?.modified()?;
+            if ours && now.duration_since(used).is_ok_and(|age| age > UNUSED) {
+                tracing::info!(file = %path.display(), "compiled code that nobody uses is removed");
+                match fs::remove_file(&path) {
+                    // Another gateway that shares the folder was first.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed?,
+                }
+            }
+        }
+        Ok(())
     }
 
     fn mac(&self, name: &str) -> Hmac<Sha256> {
@@ -82,7 +108,11 @@ impl Cache {
             let component = unsafe { Component::deserialize(engine, code) };
             component.ok()
         });
-        if loaded.is_none() {
+        if loaded.is_some() {
+            // The time of the last use; without it the code is compiled again one day.
+            let touched = fs::File::open(&path).and_then(|f| f.set_modified(now()));
+            touched.unwrap_or_else(|error| tracing::warn!(name, %error, "use not noted"));
+        } else {
             tracing::warn!(name, "compiled code does not match its mac, compiling again");
             fs::remove_file(&path).map_err(|source| CacheError::Io { path, source })?;
         }
@@ -111,6 +141,10 @@ impl Cache {
     }
 }
 
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(UnixMillis::now().0)
+}
+
 /// The key of the folder. Where several processes make it at once, all take the same one.
 fn read_or_make_key(path: &Path) -> Result<[u8; 32], CacheError> {
     let fail = |source| CacheError::Io { path: path.to_owned(), source };
@@ -137,4 +171,29 @@ fn read_or_make_key(path: &Path) -> Result<[u8; 32], CacheError> {
     };
     write().map_err(fail)?;
     read().ok_or(CacheError::Vanished)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_that_nobody_has_used_for_long_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("ours");
+        let cache = Cache::open(folder.path()).expect("a cache");
+        cache.store("used", b"code").expect("room");
+        cache.store("unused", b"code").expect("room");
+        let now = super::now();
+        let age = |name: &str, days: u64| {
+            let file = fs::File::options().write(true).open(cache.path(name)).expect("stored");
+            let day = Duration::from_secs(24 * 3600);
+            file.set_modified(now - day * u32::try_from(days).expect("few")).expect("our file");
+        };
+        age("used", 29);
+        age("unused", 31);
+        cache.remove_unused(now).expect("readable");
+        assert!(cache.path("used").exists() && !cache.path("unused").exists());
+        assert!(folder.path().join("mac-key").exists());
+    }
 }

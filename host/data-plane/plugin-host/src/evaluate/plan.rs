@@ -69,6 +69,8 @@ pub struct PlanError(pub Vec<ProblemPart>);
 pub enum EvaluateError {
     #[error("there is no room for another instance of a rule")]
     Exhausted,
+    #[error("the rules could not be run")]
+    Failed,
 }
 
 /// What the rules said of one row.

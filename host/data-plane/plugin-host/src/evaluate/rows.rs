@@ -32,7 +32,7 @@ pub struct Batch {
     pub node: Arc<str>,
     pub rows: Vec<Row>,
     /// Each row comes from a request of its own.
-    apart: bool,
+    pub(super) apart: bool,
     /// For each `@occurrence…` column: the number of each row.
     occurrences: HashMap<Arc<str>, Vec<u32>>,
 }
@@ -89,5 +89,31 @@ impl Batch {
             .collect();
         out.sort();
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_types::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn occurrences_are_counted_within_a_request() {
+        let row = |key: &str| Row {
+            document: Arc::new(Document::parse(b"{}".to_vec()).expect("JSON")),
+            root: 0,
+            event_id: EventId::from_parts(UnixMillis(0), 0, 0),
+            event_type: EventType::new("t").expect("name"),
+            key: Some(key.into()),
+        };
+        let (tenant, node) = (TenantId::new("acme").expect("name"), Arc::<str>::from("node"));
+        let (column, rows) = (Arc::<str>::from("@occurrence"), vec![row("a"), row("b"), row("a")]);
+        let mut one = Batch::new(tenant.clone(), Arc::clone(&node), rows.clone());
+        one.count_occurrences(&column, None);
+        assert_eq!(one.occurrences(&column), Some(&vec![1, 1, 2]));
+        let mut three = Batch::apart(tenant, node, rows);
+        three.count_occurrences(&column, None);
+        assert_eq!(three.occurrences(&column), Some(&vec![1, 1, 1]));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A batch that is too large for one call is split. A batch that fails is bisected, so that one
 //! poison event costs itself alone: at most 2·⌈log2(n)⌉+2 tries, and what is left then takes the
-//! rule's policy. A single row that ran out of time or memory is tried once more on a fresh store.
+//! rule's policy. Single events that were joined are judged one by one instead. A single row that ran out of time or memory is tried once more on a fresh store.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Rule {
         tables: &Arc<[Arc<Table>]>,
         said: &mut Said,
     ) -> Result<(), Exhausted> {
-        let mut tries_left = most_tries(rows.len());
+        let mut tries_left = if batch.apart { rows.len() + 1 } else { most_tries(rows.len()) };
         let mut waiting = vec![rows];
         while let Some(rows) = waiting.pop() {
             let Some(left) = tries_left.checked_sub(1) else {
@@ -96,6 +96,9 @@ impl Rule {
                     Err(again) => give_up(said, rows, &again.1.into()),
                 },
                 [_] => give_up(said, rows, &fault.1.into()),
+                // An event must not fare worse for having met others: each gets the call that it would
+                // have had alone.
+                _ if batch.apart => waiting.extend(rows.chunks(1).rev()),
                 _ => {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     waiting.push(second);
@@ -169,8 +172,8 @@ impl Rule {
 
 /// How many calls a failing batch may take: enough to find one poison row among `rows` wherever it
 /// stands, and one more.
-fn most_tries(rows: usize) -> u32 {
-    2 * rows.max(1).next_power_of_two().ilog2() + 2
+fn most_tries(rows: usize) -> usize {
+    2 * rows.max(1).next_power_of_two().ilog2() as usize + 2
 }
 
 /// A quarter more or less, so that stores do not all retire at once.

@@ -1,6 +1,6 @@
 //! Single events of one tenant that are ready at the same time on one worker are judged in one
 //! call: a call costs as much as judging some ten events does. Verdicts cannot tell, since what a
-//! rule says of a row depends on that row alone.
+//! rule says of a row depends on that row alone; after a fault each row gets a call of its own.
 //!
 //! The first to come leads: it lets the worker's other ready tasks run, which join it, and then
 //! judges for all of them. Nobody waits for an event that has not yet arrived.
@@ -50,8 +50,8 @@ impl Together {
     {
         let at = worker() % self.workers.len();
         match self.join(at, row) {
-            Joined::Follower(answer) => answer.await.unwrap_or(Err(EvaluateError::Exhausted)),
-            Joined::Alone(row) => judge(vec![row]).await?.pop().ok_or(EvaluateError::Exhausted),
+            Joined::Follower(answer) => answer.await.unwrap_or(Err(EvaluateError::Failed)),
+            Joined::Alone(row) => judge(vec![row]).await?.pop().ok_or(EvaluateError::Failed),
             Joined::Leader(row) => {
                 let leading = Leading { together: self, at, begun: false };
                 tokio::task::yield_now().await;
@@ -98,7 +98,7 @@ fn lead(
         Ok(judgements) => judgements.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error); answers.len() + 1],
     };
-    let own = judgements.pop().unwrap_or(Err(EvaluateError::Exhausted));
+    let own = judgements.pop().unwrap_or(Err(EvaluateError::Failed));
     for (answer, judgement) in answers.into_iter().zip(judgements) {
         // One that went away needs no answer.
         drop(answer.send(judgement));
@@ -224,7 +224,25 @@ mod tests {
                 assert!(leader.as_mut().poll(&mut context).is_pending());
                 assert!(follower.as_mut().poll(&mut context).is_pending());
             }
-            assert_eq!(follower.await.err(), Some(EvaluateError::Exhausted));
+            assert_eq!(follower.await.err(), Some(EvaluateError::Failed));
+            assert!(together.run(row(3), judge).await.is_ok());
+        });
+    }
+
+    #[test]
+    fn those_who_joined_a_leader_that_panics_are_not_left_waiting() {
+        let together = Rc::new(Together::new(1));
+        async fn panics(_: Vec<Row>) -> Result<Vec<Judgement>, EvaluateError> {
+            panic!("while judging")
+        }
+        block_on(async {
+            let one = |number| {
+                let together = Rc::clone(&together);
+                spawn_local(async move { together.run(row(number), panics).await.err() })
+            };
+            let (leader, follower) = (one(1), one(2));
+            assert!(leader.await.is_err(), "it panicked");
+            assert_eq!(follower.await.expect("no panic"), Some(EvaluateError::Failed));
             assert!(together.run(row(3), judge).await.is_ok());
         });
     }

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, StructArray,
-};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
+use arrow_array::{ArrayRef, StructArray};
+use arrow_schema::{DataType, Field, Fields};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tidegate_event::number;
@@ -65,7 +64,7 @@ impl TypedColumns {
     }
 
     /// The struct column; `None` where the layout has no fields.
-    pub(super) fn finish(self) -> Result<Option<StructArray>, arrow::error::ArrowError> {
+    pub(super) fn finish(self) -> Result<Option<StructArray>, arrow_schema::ArrowError> {
         if self.is_empty() {
             return Ok(None);
         }

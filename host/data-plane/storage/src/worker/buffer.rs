@@ -47,7 +47,7 @@ impl Buffer {
         }
     }
 
-    /// About how much memory the rows take.
+    /// About how much memory the rows would take if they were not encoded.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
