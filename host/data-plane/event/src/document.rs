@@ -231,6 +231,17 @@ impl<'d> Node<'d> {
         self.entry().next.saturating_sub(self.index + 1)
     }
 
+    /// Bytes of the longest name within this value, as written or unescaped.
+    pub(crate) fn longest_name(&self) -> usize {
+        let within = self.index as usize..self.entry().next as usize;
+        let names = self.document.entries.get(within).unwrap_or_default().iter();
+        let length = |name: &Entry| match name.escaped {
+            true => name.count,
+            false => name.end.saturating_sub(name.start),
+        };
+        names.filter(|entry| entry.key).map(length).max().unwrap_or_default() as usize
+    }
+
     /// The members of an object, in order; nothing for other values.
     #[must_use]
     pub fn members(&self) -> Members<'d> {

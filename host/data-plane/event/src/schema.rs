@@ -6,6 +6,7 @@
 
 mod expansion;
 mod patterns;
+mod references;
 mod tape;
 
 use jsonschema::error::ValidationErrorKind;
@@ -41,6 +42,9 @@ pub const MAX_VIOLATIONS: usize = 32;
 pub const MAX_STEPS: u64 = 1 << 20;
 /// Steps that each byte of the value's JSON adds.
 pub const STEPS_PER_BYTE: u64 = 16;
+
+/// Stack of the thread that compiles a schema.
+const STACK_BYTES: usize = 16 << 20;
 
 /// A compiled schema.
 #[derive(Debug)]
@@ -88,39 +92,27 @@ impl Schema {
             return Err(fail("", "a schema is a JSON object, or true or false".into()));
         }
         let draft = draft(&value)?;
-        check_references(&value, &mut String::new(), &mut limits.references.clone())?;
+        references::check(&value, limits.references)?;
         // Before the validator is built: building it follows references too.
         let subschemas = expansion::check(&value)?;
-        let patterns = patterns::sizes(&value, limits.regex_bytes);
-        let pattern = PatternOptions::regex()
-            .size_limit(limits.regex_bytes)
-            .dfa_size_limit(limits.regex_bytes);
-        let validator = jsonschema::options_for::<TapeJson>()
-            .with_draft(draft)
-            .with_pattern_options(pattern)
-            .should_validate_formats(true)
-            .offline()
-            .build(&value)
-            .map_err(|error| fail(error.instance_path().as_str(), error.to_string()))?;
-        Ok(Self { validator, prices: Prices::new(subschemas, patterns) })
+        let patterns = patterns::sizes(&value, limits.regex_bytes)?;
+        let validator = build(&value, draft, limits.regex_bytes)?;
+        Ok(Self { validator, prices: Prices::new(subschemas, patterns, text.len()) })
     }
 
     /// Does the value satisfy the schema? Not where that takes too many steps to find out.
     #[must_use]
     pub fn is_valid(&self, node: Node<'_>) -> bool {
-        let steps = self.steps(node);
+        // No violation is told here, and no path made.
+        let steps = Steps::new(most_steps(node), 0, self.prices);
         self.validator.is_valid(Visit::new(node, &steps)) && !steps.are_spent()
-    }
-
-    fn steps(&self, node: Node<'_>) -> Steps {
-        Steps::new(most_steps(node), self.prices)
     }
 
     /// Every violated place, up to `MAX_VIOLATIONS`.
     #[must_use]
     pub fn violations(&self, node: Node<'_>) -> Vec<Violation> {
         let mut out = Vec::new();
-        let steps = self.steps(node);
+        let steps = Steps::new(most_steps(node), node.longest_name(), self.prices);
         for error in self.validator.iter_errors(Visit::new(node, &steps)) {
             if steps.are_spent() {
                 break;
@@ -164,6 +156,34 @@ impl Schema {
     }
 }
 
+/// Builds the validator, on a thread with room for the recursion that the bounds allow.
+fn build(
+    schema: &serde_json::Value,
+    draft: jsonschema::Draft,
+    regex_bytes: usize,
+) -> Result<Validator<TapeJson>, SchemaError> {
+    let build = || {
+        let pattern = PatternOptions::regex().size_limit(regex_bytes).dfa_size_limit(regex_bytes);
+        let built = jsonschema::options_for::<TapeJson>()
+            .with_draft(draft)
+            .with_pattern_options(pattern)
+            .should_validate_formats(true)
+            .offline()
+            .build(schema);
+        built.map_err(|error| SchemaError {
+            pointer: error.instance_path().as_str().into(),
+            message: error.to_string(),
+        })
+    };
+    let failed = |what: &str| SchemaError { pointer: String::new(), message: what.into() };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = thread.spawn_scoped(scope, build);
+        let thread = thread.map_err(|_| failed("no thread could be started to compile it"))?;
+        thread.join().map_err(|_| failed("the schema could not be compiled"))?
+    })
+}
+
 fn most_steps(node: Node<'_>) -> u64 {
     MAX_STEPS + STEPS_PER_BYTE * node.span().len() as u64
 }
@@ -196,50 +216,6 @@ fn draft(schema: &serde_json::Value) -> Result<jsonschema::Draft, SchemaError> {
                 .into(),
         }),
     }
-}
-
-/// References must stay within the schema, and be few: following them is what makes a small schema
-/// dear.
-fn check_references(
-    value: &serde_json::Value,
-    at: &mut String,
-    left: &mut usize,
-) -> Result<(), SchemaError> {
-    let length = at.len();
-    match value {
-        serde_json::Value::Object(members) => {
-            for (name, member) in members {
-                push_step(at, name);
-                if matches!(name.as_str(), "$ref" | "$dynamicRef") && member.is_string() {
-                    check_reference(member, at, left)?;
-                }
-                check_references(member, at, left)?;
-                at.truncate(length);
-            }
-        }
-        serde_json::Value::Array(elements) => {
-            for (place, element) in elements.iter().enumerate() {
-                push_step(at, &place.to_string());
-                check_references(element, at, left)?;
-                at.truncate(length);
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn check_reference(
-    target: &serde_json::Value,
-    at: &str,
-    left: &mut usize,
-) -> Result<(), SchemaError> {
-    let fail = |message: &str| SchemaError { pointer: at.to_owned(), message: message.into() };
-    if !target.as_str().is_some_and(|target| target.starts_with('#')) {
-        return Err(fail("a reference must stay within the schema: it begins with `#`"));
-    }
-    *left = left.checked_sub(1).ok_or_else(|| fail("the schema has too many references"))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,12 +7,18 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::SchemaError;
+use super::references::{holds_names, is_data};
 use crate::pointer::push_step;
 
 /// The most subschemas that may apply to one value, references followed.
 pub(super) const MAX_SUBSCHEMAS: u32 = 4096;
 /// The deepest nesting of subschemas that apply to one value; it bounds the validator's stack.
 const MAX_NESTING: u32 = 32;
+
+/// Choices of an `enum` that cost as much as a subschema.
+const CHOICES_PER_SUBSCHEMA: usize = 64;
+/// Bytes of the pointers to all parts of a schema together.
+const MAX_POINTER_BYTES: usize = 16 << 20;
 
 /// Counts the subschemas that may apply to one value, at most.
 ///
@@ -25,8 +31,9 @@ pub(super) fn check(schema: &Value) -> Result<u32, SchemaError> {
         list: Vec::new(),
         by_address: HashMap::new(),
         anchors: HashMap::new(),
+        pointers: 0,
     };
-    places.collect(schema, &mut String::new())?;
+    places.collect(schema, false, &mut String::new())?;
     let mut most = 1;
     for at in 0..places.list.len() {
         most = most.max(places.descend(at, 0)?.subschemas).max(places.of_a_member(at)?);
@@ -78,24 +85,34 @@ struct Places<'a> {
     by_address: HashMap<*const Value, usize>,
     /// By name; a dynamic anchor may be the target wherever it stands.
     anchors: HashMap<&'a str, Vec<&'a Value>>,
+    /// Bytes of all pointers.
+    pointers: usize,
 }
 
 impl<'a> Places<'a> {
-    fn collect(&mut self, value: &'a Value, pointer: &mut String) -> Result<(), SchemaError> {
+    fn collect(
+        &mut self,
+        value: &'a Value,
+        names: bool,
+        pointer: &mut String,
+    ) -> Result<(), SchemaError> {
         let length = pointer.len();
         match value {
             Value::Object(members) => {
-                self.enter(value, pointer)?;
+                self.enter(value, names, pointer)?;
                 for (name, member) in members {
+                    if !names && is_data(name) {
+                        continue;
+                    }
                     push_step(pointer, name);
-                    self.collect(member, pointer)?;
+                    self.collect(member, !names && holds_names(name), pointer)?;
                     pointer.truncate(length);
                 }
             }
             Value::Array(elements) => {
                 for (place, element) in elements.iter().enumerate() {
                     push_step(pointer, &place.to_string());
-                    self.collect(element, pointer)?;
+                    self.collect(element, false, pointer)?;
                     pointer.truncate(length);
                 }
             }
@@ -104,8 +121,13 @@ impl<'a> Places<'a> {
         Ok(())
     }
 
-    fn enter(&mut self, value: &'a Value, pointer: &str) -> Result<(), SchemaError> {
-        let text = |name: &str| value.get(name).and_then(Value::as_str);
+    fn enter(&mut self, value: &'a Value, names: bool, pointer: &str) -> Result<(), SchemaError> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|_| !names);
+        self.pointers += pointer.len();
+        if self.pointers > MAX_POINTER_BYTES {
+            let message = "the names on the way to the parts of the schema are too long";
+            return Err(refused("", message.into()));
+        }
         // Parts with an identity, or a draft, of their own would read `#` in their own way.
         let own = text("$schema").is_some() || text("$id").is_some_and(|id| !id.starts_with('#'));
         if own && !pointer.is_empty() {
@@ -125,6 +147,9 @@ impl<'a> Places<'a> {
     fn cost(&mut self, schema: &'a Value, depth: u32) -> Result<Cost, SchemaError> {
         match self.by_address.get(&std::ptr::from_ref(schema)) {
             Some(at) => self.descend(*at, depth),
+            None if schema.is_object() => {
+                Err(refused("", "a reference leads into data, which is no schema".into()))
+            }
             None => Ok(BOOLEAN),
         }
     }
@@ -158,6 +183,10 @@ impl<'a> Places<'a> {
             .filter(|key| value.get(*key).is_some())
             .count();
         let rounds = 1 + 2 * u32::try_from(repeats).unwrap_or(2);
+        // A value is compared with each.
+        let choices = value.get("enum").and_then(Value::as_array).map_or(0, Vec::len);
+        sum =
+            sum.saturating_add(u32::try_from(choices / CHOICES_PER_SUBSCHEMA).unwrap_or(u32::MAX));
         let cost =
             Cost { subschemas: sum.saturating_mul(rounds).saturating_add(1), nesting: nesting + 1 };
         if cost.subschemas > MAX_SUBSCHEMAS {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, JsonNumber, Node as JsonNode, NodeIdentity, Object};
+use jsonschema_value::LazyInstance;
 use serde_json::Value;
 
 use crate::document::{Document, Elements, Entry, Kind, Members, Node};
@@ -20,7 +21,7 @@ const MATCHED_PER_STEP: u64 = 2048;
 /// Subschemas that a step on entering a value stands for: most of them take steps of their own.
 const SUBSCHEMAS_PER_STEP: u32 = 8;
 /// Parts of a value that are copied for a step.
-const PARTS_PER_STEP: u32 = 8;
+const PARTS_PER_STEP: u32 = 2;
 
 /// What a schema makes a visit cost.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +32,16 @@ pub(crate) struct Prices {
     subschemas: u64,
     /// Bytes of compiled expressions that texts and names are matched with.
     patterns: Sizes,
+    /// Of telling one violation, which copies parts of the schema.
+    error: u64,
 }
 
 impl Prices {
-    /// `subschemas` may apply to one value.
-    pub(super) fn new(subschemas: u32, patterns: Sizes) -> Self {
+    /// `subschemas` may apply to one value; `text` bytes are the schema's.
+    pub(super) fn new(subschemas: u32, patterns: Sizes, text: usize) -> Self {
         let enter = u64::from(1 + subschemas / SUBSCHEMAS_PER_STEP);
-        Self { enter, subschemas: subschemas.into(), patterns }
+        let error = (16 + text / BYTES_PER_STEP) as u64;
+        Self { enter, subschemas: subschemas.into(), patterns, error }
     }
 }
 
@@ -46,12 +50,14 @@ impl Prices {
 #[derive(Debug)]
 pub(crate) struct Steps {
     left: Cell<u64>,
+    /// Bytes of the longest name in the checked value.
+    longest_name: usize,
     prices: Prices,
 }
 
 impl Steps {
-    pub(crate) fn new(total: u64, prices: Prices) -> Self {
-        Self { left: Cell::new(total), prices }
+    pub(crate) fn new(total: u64, longest_name: usize, prices: Prices) -> Self {
+        Self { left: Cell::new(total), longest_name, prices }
     }
 
     pub(crate) fn are_spent(&self) -> bool {
@@ -116,8 +122,8 @@ pub(crate) struct NameBuffer {
 impl Default for NameBuffer {
     fn default() -> Self {
         // The name was paid for when it was visited.
-        let free = Prices { enter: 0, subschemas: 0, patterns: Sizes::default() };
-        Self { document: Document::default(), steps: Steps::new(u64::MAX, free) }
+        let free = Prices { enter: 0, subschemas: 0, patterns: Sizes::default(), error: 0 };
+        Self { document: Document::default(), steps: Steps::new(u64::MAX, 0, free) }
     }
 }
 
@@ -281,6 +287,14 @@ impl<'a> JsonNode<'a, TapeJson> for Visit<'a> {
         } else {
             Cow::Owned(Value::Null)
         }
+    }
+
+    /// What a violation keeps of the value: nothing, since messages never quote it. Its path has a
+    /// name or a number for each level.
+    fn lazy_value(&self) -> LazyInstance<'a> {
+        let path = usize::from(self.node.entry().depth) * self.steps.longest_name.max(8);
+        self.steps.spend(self.steps.prices.error + (path / BYTES_PER_STEP) as u64);
+        LazyInstance::Ready(Cow::Owned(Value::Null))
     }
 
     fn identity(&self) -> Option<NodeIdentity> {

@@ -78,7 +78,7 @@ fn refused_schemas_say_where() {
         (r#"{"$schema":"http://json-schema.org/draft-04/schema#"}"#, "/$schema"),
         (r#"{"properties":{"a":{"$ref":"https://example.com/x"}}}"#, "/properties/a/$ref"),
         (r#"{"$ref":"file:///etc/passwd"}"#, "/$ref"),
-        (r##"{"allOf":[{"$ref":"#/a"},{"$ref":"#/a"},{"$ref":"#/a"}],"a":{}}"##, "/allOf/2/$ref"),
+        (r##"{"allOf":[{"$ref":"#/a"},{"$ref":"#/a"},{"$ref":"#/a"}],"a":{}}"##, ""),
         (r#"{"properties":{"a":{"type":"strin"}}}"#, "/properties/a/type"),
         (r#"{"pattern":"(a"}"#, "/pattern"),
     ] {
@@ -147,6 +147,7 @@ fn references_are_read_in_one_way() {
     for (schema, pointer) in [
         (hidden.as_str(), "/x"),
         (r##"{"$ref":"#/x/01","x":[true,true]}"##, "/$ref"),
+        (r##"{"$ref":"#%61","$defs":{"a":{"$anchor":"a"}}}"##, "/$ref"),
         (r##"{"items":{"$ref":"#nowhere"}}"##, "/items/$ref"),
         (r##"{"$defs":{"a":{"$schema":"http://json-schema.org/draft-04/schema#"}}}"##, "/$defs/a"),
         (
@@ -164,6 +165,16 @@ fn references_are_read_in_one_way() {
     assert_eq!(places_default(anchors, r#"{"a":"1"}"#), ["/a type"]);
 }
 
+/// Data is no schema, whatever it looks like.
+#[test]
+fn data_is_not_read_as_schemas() {
+    let data = r##"{"properties":{"default":{"const":{"$ref":"https://example.com","$id":"x"}},"$ref":{"type":"string"}},
+        "default":{"$ref":"#/nowhere"},"examples":[{"$schema":"y"}],"enum":[{"default":{"$id":"z"}},{}]}"##;
+    assert_eq!(places_default(data, "{}"), [""; 0]);
+    let into = r##"{"$ref":"#/default/a","default":{"a":{"type":"integer"}}}"##;
+    assert!(compile_default(into).expect_err("data").message.contains("into data"));
+}
+
 /// Compiling a schema follows references too.
 #[test]
 fn compiling_is_bounded_as_well() {
@@ -176,6 +187,35 @@ fn compiling_is_bounded_as_well() {
     let first = [r##"{"$ref":"#/$defs/n0"}"##; 3].join(",");
     let schema = format!(r#"{{"anyOf":[{first}],"$defs":{{{}}}}}"#, all.join(","));
     assert!(compile_default(&schema).expect_err("dear").message.contains("subschemas"));
+    let member =
+        |level: usize| format!(r##"{{"$ref":"#/$defs/a{level}","unevaluatedProperties":true}}"##);
+    let level = |level: usize| {
+        let next = member(level + 1);
+        format!(
+            r#""a{level}":{{"additionalProperties":{next},"patternProperties":{{"x":{next}}}}}"#
+        )
+    };
+    let all: Vec<_> = (0..60).map(level).chain([r#""a60":{}"#.to_owned()]).collect();
+    let schema = format!(r#"{{"allOf":[{}],"$defs":{{{}}}}}"#, member(0), all.join(","));
+    assert!(compile_default(&schema).expect_err("dear").message.contains("unevaluated"));
+    let patterns: Vec<_> = (0..2000).map(|n| format!(r#"{{"pattern":"[^{n}]{{900}}"}}"#)).collect();
+    let schema = format!(r#"{{"anyOf":[{}]}}"#, patterns.join(","));
+    assert!(compile_default(&schema).expect_err("large").message.contains("patterns"));
+    let parts = vec!["{}"; 16_000].join(",");
+    let schema = format!(r#"{{"properties":{{"{}":{{"anyOf":[{parts}]}}}}}}"#, "n".repeat(100_000));
+    assert!(compile_default(&schema).is_err(), "long pointers");
+}
+
+/// Violations of a large event are bounded in memory too.
+#[test]
+fn violations_stay_small() {
+    let name = "n".repeat(128 << 10);
+    let event = format!(r#"{{"{name}":[{}1]}}"#, "1,".repeat(40_000));
+    let document = Document::parse(event.into_bytes()).expect("valid");
+    let schema = r#"{"additionalProperties":{"items":{"type":"string"}}}"#;
+    let schema = compile_default(schema).expect("a schema");
+    let violations = schema.violations(document.root());
+    assert!(!violations.is_empty() && violations.len() <= MAX_VIOLATIONS);
 }
 
 /// Ordinary schemas over the largest ordinary events fit well.

@@ -55,11 +55,12 @@ fn steps(fault: Option<Fault>) -> Steps {
 }
 
 struct World {
-    folder: tempfile::TempDir,
     wal: Wal,
     options: StorageOptions,
     appended: u64,
     now: Instant,
+    /// Dropped last: the log writes to it until it is closed.
+    folder: tempfile::TempDir,
 }
 
 struct Process {
