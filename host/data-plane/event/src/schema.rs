@@ -8,6 +8,7 @@ mod expansion;
 mod patterns;
 mod references;
 mod tape;
+mod walk;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};

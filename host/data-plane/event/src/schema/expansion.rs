@@ -6,8 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::SchemaError;
-use super::references::{holds_names, is_data};
+use super::{SchemaError, walk};
 use crate::pointer::push_step;
 
 /// The most subschemas that may apply to one value, references followed.
@@ -33,7 +32,7 @@ pub(super) fn check(schema: &Value) -> Result<u32, SchemaError> {
         anchors: HashMap::new(),
         pointers: 0,
     };
-    places.collect(schema, false, &mut String::new())?;
+    walk::objects(schema, &mut |object, names, at| places.enter(object, names, at))?;
     let mut most = 1;
     for at in 0..places.list.len() {
         most = most.max(places.descend(at, 0)?.subschemas).max(places.of_a_member(at)?);
@@ -90,37 +89,6 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn collect(
-        &mut self,
-        value: &'a Value,
-        names: bool,
-        pointer: &mut String,
-    ) -> Result<(), SchemaError> {
-        let length = pointer.len();
-        match value {
-            Value::Object(members) => {
-                self.enter(value, names, pointer)?;
-                for (name, member) in members {
-                    if !names && is_data(name) {
-                        continue;
-                    }
-                    push_step(pointer, name);
-                    self.collect(member, !names && holds_names(name), pointer)?;
-                    pointer.truncate(length);
-                }
-            }
-            Value::Array(elements) => {
-                for (place, element) in elements.iter().enumerate() {
-                    push_step(pointer, &place.to_string());
-                    self.collect(element, false, pointer)?;
-                    pointer.truncate(length);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn enter(&mut self, value: &'a Value, names: bool, pointer: &str) -> Result<(), SchemaError> {
         let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|_| !names);
         self.pointers += pointer.len();
