@@ -6,6 +6,7 @@ mod layouts;
 mod options;
 mod recovery;
 mod stop;
+mod warm;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -140,7 +141,8 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
         tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
     let recovery::Recovered { dedup, wal, storage } = recovered;
     let storage = Arc::new(storage);
-    let gateway = Gateway::new(options::ingress(config)?, &config.node.name, dedup, wal.clone());
+    let gateway = Gateway::new(options::ingress(config)?, &config.node.name, dedup, wal.clone())
+        .context("the thread for shadows cannot be started")?;
     let gateway = Arc::new(gateway);
     let node =
         Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));

@@ -16,6 +16,7 @@ pub use finding::{Finding, Severity};
 pub use name::{EventType, RuleName, TableName, TenantId};
 pub use problem::{Problem, ProblemType};
 pub use receipt::{Receipt, Status};
+pub use revision::rollout;
 pub use time::UnixMillis;
 
 /// Position of a record in the log: 0 for the first record ever, then one more each.

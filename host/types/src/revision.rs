@@ -1,6 +1,8 @@
 //! The revision document: everything that decides a tenant's events. It is stored as canonical
 //! JSON (sorted keys, no spaces); its SHA-256 is the revision's digest.
 
+pub mod rollout;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

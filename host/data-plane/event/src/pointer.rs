@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::document::{Kind, Node};
 
 /// A parsed pointer.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Pointer {
     text: Box<str>,
     steps: Box<[Step]>,

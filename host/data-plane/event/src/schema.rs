@@ -7,6 +7,7 @@
 mod expansion;
 mod patterns;
 mod references;
+mod sensitive;
 mod tape;
 mod walk;
 
@@ -15,6 +16,7 @@ use jsonschema::{PatternOptions, Validator};
 
 use crate::document::Node;
 use crate::pointer::push_step;
+pub use sensitive::Sensitive;
 use tape::{Prices, Steps, TapeJson, Visit};
 
 /// Bounds of what a schema may ask for.
@@ -52,6 +54,7 @@ const STACK_BYTES: usize = 16 << 20;
 pub struct Schema {
     validator: Validator<TapeJson>,
     prices: Prices,
+    sensitive: Sensitive,
 }
 
 /// A schema that is refused.
@@ -98,7 +101,8 @@ impl Schema {
         let subschemas = expansion::check(&value)?;
         let patterns = patterns::sizes(&value, limits.regex_bytes)?;
         let validator = build(&value, draft, limits.regex_bytes)?;
-        Ok(Self { validator, prices: Prices::new(subschemas, patterns, text.len()) })
+        let prices = Prices::new(subschemas, patterns, text.len());
+        Ok(Self { validator, prices, sensitive: Sensitive::of(&value) })
     }
 
     /// Does the value satisfy the schema? Not where that takes too many steps to find out.
@@ -107,6 +111,12 @@ impl Schema {
         // No violation is told here, and no path made.
         let steps = Steps::new(most_steps(node), 0, self.prices);
         self.validator.is_valid(Visit::new(node, &steps)) && !steps.are_spent()
+    }
+
+    /// The places that it marks as sensitive.
+    #[must_use]
+    pub fn sensitive(&self) -> &Sensitive {
+        &self.sensitive
     }
 
     /// Every violated place, up to `MAX_VIOLATIONS`.

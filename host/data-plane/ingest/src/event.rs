@@ -1,12 +1,15 @@
 //! An event on its way: what is known of it so far, or what became of it.
 
+pub(crate) mod context;
+
 use std::sync::Arc;
 
 use tidegate_dedup::{DedupKey, Fingerprint, Settled};
 use tidegate_event::{Document, Node};
 use tidegate_types::{EventId, Finding, RuleName, Severity, UnixMillis};
 
-use crate::revision::Route;
+use crate::force::revision::Route;
+use crate::force::rollout::Side;
 
 /// An event in its place in the request.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(crate) struct Identity {
     pub(crate) route: Arc<Route>,
     pub(crate) key: Option<Keyed>,
     pub(crate) event_time: Option<UnixMillis>,
+    /// Which revision judges it.
+    pub(crate) side: Side,
 }
 
 /// An event's key, as text and as dedup knows it.
@@ -54,6 +59,8 @@ pub(crate) struct Keyed {
     pub(crate) text: Box<str>,
     pub(crate) key: DedupKey,
     pub(crate) fingerprint: Fingerprint,
+    /// It came in the request's header: the event does not have it.
+    pub(crate) from_header: bool,
 }
 
 /// What became of an event.

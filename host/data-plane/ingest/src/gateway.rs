@@ -9,8 +9,9 @@ use tidegate_wal::Wal;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::force::snapshot::Snapshot;
 use crate::options::IngressOptions;
-use crate::snapshot::Snapshot;
+use crate::rejudge::shadow::Shadows;
 
 /// The data plane of a node: everything that a request needs, shared by all of them.
 pub struct Gateway {
@@ -20,6 +21,7 @@ pub struct Gateway {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) dedup: Dedup,
     pub(crate) wal: Wal,
+    pub(crate) shadows: Shadows,
     pub(crate) in_flight: Arc<Semaphore>,
     /// Requests that outlive their clients; draining waits for them.
     pub(crate) tasks: TaskTracker,
@@ -57,10 +59,19 @@ impl Health {
 }
 
 impl Gateway {
-    #[must_use]
-    pub fn new(options: IngressOptions, node: &str, dedup: Dedup, wal: Wal) -> Self {
+    /// Puts the parts together and starts the thread for shadows.
+    ///
+    /// # Errors
+    /// Where the thread cannot be started.
+    pub fn new(
+        options: IngressOptions,
+        node: &str,
+        dedup: Dedup,
+        wal: Wal,
+    ) -> std::io::Result<Self> {
         let in_flight = Arc::new(Semaphore::new(options.max_in_flight_requests));
-        Self {
+        Ok(Self {
+            shadows: Shadows::start()?,
             options,
             node: node.into(),
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
@@ -70,12 +81,18 @@ impl Gateway {
             tasks: TaskTracker::new(),
             health: Health::default(),
             counts: crate::stage::acknowledge::Counts::default(),
-        }
+        })
     }
 
     /// Puts a snapshot in force for the requests that begin from now on.
     pub fn publish(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// This gateway's name, as rules and stored events see it.
+    #[must_use]
+    pub fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     /// The snapshot in force.

@@ -1,7 +1,11 @@
 //! Ingestion over HTTP: from bytes and credentials to receipts.
 //!
 //! `pipeline` is the life of a request as one function; `stage` has its stages, one module each;
-//! `http` is the listener around it; `snapshot` and `revision` are the immutable state it reads.
+//! `http` is the listener around it; `force` is the immutable state it reads; `rejudge` judges
+//! events once more, for shadows, replays and explanations.
+
+// What a request holds across its waits nests deeper than the default.
+#![recursion_limit = "256"]
 
 mod event;
 pub mod gateway;
@@ -9,12 +13,13 @@ pub mod options;
 pub mod pipeline;
 pub mod stage;
 
-pub mod revision;
-pub mod snapshot;
+pub mod force;
+pub mod rejudge;
 
 pub mod http;
 
+pub use force::revision::{Artifacts, Revision, Route};
+pub use force::rollout::{InForce, Rollout};
+pub use force::snapshot::{ApiKey, KeyState, Scopes, Snapshot};
 pub use gateway::{Gateway, Health};
 pub use options::{Endpoint, IngressOptions};
-pub use revision::{Artifacts, Revision, Route};
-pub use snapshot::{ApiKey, KeyState, Scopes, Snapshot, Tenant};

@@ -33,10 +33,12 @@ pub async fn run(
     let producer = producer.confirm(&gateway.snapshot, headers)?;
     let admitted = admit::admit(producer, &Arc::clone(&gateway.in_flight))?;
     let decoded = decode::decode(admitted, headers, form, body, &gateway.options)?;
+    let before = decoded.copy_for_shadow();
     let identified = identify::identify(decoded, headers)?;
     let claimed = claim::claim(identified, &gateway.dedup)?;
     let validated = validate::validate(claimed).await;
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
+    gateway.shadows.offer(before, &evaluated);
     let delivered = deliver::deliver(evaluated, &gateway.wal).await;
     Ok(acknowledge::acknowledge(delivered, &gateway.counts))
 }

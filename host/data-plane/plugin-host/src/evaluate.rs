@@ -15,4 +15,4 @@ pub(crate) mod source;
 mod together;
 
 pub use plan::{EvaluateError, Judgement, Plan, PlanError, PlanRule, Tables};
-pub use rows::{Batch, Row};
+pub use rows::{Batch, Occurrences, Row};

@@ -19,8 +19,8 @@ pub mod evaluate;
 pub mod host;
 
 pub use compile::{CompileError, Compiled, Component};
-pub use evaluate::{Batch, EvaluateError, Judgement, Plan, PlanRule, Row, Tables};
-pub use guest::manifest::{Field, Manifest, Role};
+pub use evaluate::{Batch, EvaluateError, Judgement, Occurrences, Plan, PlanRule, Row, Tables};
+pub use guest::manifest::{Field, Manifest, Role, Source};
 pub use host::{HostError, HostOptions, PluginHost};
 pub use limits::Limits;
 pub use table::Table;

@@ -1,22 +1,22 @@
 //! The data plane as the control plane sees it: checks what is about to be stored, and publishes
 //! snapshots of what is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use tidegate_admin_api::{BoxFuture, DataPlane, Inspection};
-use tidegate_catalog::{Catalog, Scope};
+use tidegate_catalog::{Catalog, Scope, StoredRevision};
 use tidegate_event::{Schema, SchemaLimits};
-use tidegate_ingest::revision::Artifacts;
-use tidegate_ingest::{ApiKey, Gateway, KeyState, Revision, Scopes, Snapshot, Tenant};
+use tidegate_ingest::{ApiKey, Artifacts, Gateway, InForce, KeyState, Revision, Scopes, Snapshot};
 use tidegate_plugin_host::{PluginHost, Table};
 use tidegate_storage::Storage;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{RevisionDocument, TableVersion};
 use tidegate_types::{Digest, Problem, ProblemType, Status, TenantId};
 use tidegate_wal::Wal;
+
+use super::warm::Warm;
 
 /// This node.
 pub(super) struct Node {
@@ -26,6 +26,8 @@ pub(super) struct Node {
     storage: Arc<Storage>,
     wal: Wal,
     schemas: SchemaLimits,
+    /// Revisions that run.
+    warm: Warm,
 }
 
 impl Node {
@@ -39,7 +41,15 @@ impl Node {
     ) -> Self {
         let (catalog, gateway, storage) =
             (Arc::clone(catalog), Arc::clone(gateway), Arc::clone(storage));
-        Self { catalog, plugins, gateway, storage, wal: wal.clone(), schemas }
+        Self {
+            catalog,
+            plugins,
+            gateway,
+            storage,
+            wal: wal.clone(),
+            schemas,
+            warm: Warm::default(),
+        }
     }
 
     async fn build(
@@ -51,26 +61,37 @@ impl Node {
         Revision::build(tenant, document, &self.plugins, &artifacts, &self.schemas).await
     }
 
+    /// A revision that runs: the one that is in force or was not long ago, or else a new one.
+    async fn running(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredRevision,
+    ) -> anyhow::Result<Arc<Revision>> {
+        if let Some(known) = self.warm.get(tenant, &stored.digest) {
+            return Ok(known);
+        }
+        let built = self.build(tenant, &stored.document).await;
+        let built = built.map_err(|problems| anyhow::anyhow!("{}", told(&problems)));
+        let revision = Arc::new(built.with_context(|| format!("the revision of tenant {tenant}"))?);
+        self.warm.keep(tenant, &revision);
+        Ok(revision)
+    }
+
     async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        let mut revisions = HashMap::new();
+        let mut tenants = Vec::new();
         let before = self.gateway.snapshot();
         for active in self.catalog.active_revisions()? {
+            let revision = self.running(&active.tenant, &active.revision).await?;
             let unchanged = before
-                .revision(&active.tenant)
-                .filter(|known| known.digest == active.revision.digest);
-            let revision = match unchanged {
+                .in_force(&active.tenant)
+                .filter(|known| Arc::ptr_eq(&known.revision, &revision));
+            let in_force = match unchanged {
                 Some(known) => Arc::clone(known),
-                None => {
-                    let built = self.build(&active.tenant, &active.revision.document).await;
-                    let built = built.map_err(|problems| anyhow::anyhow!("{}", told(&problems)));
-                    Arc::new(
-                        built
-                            .with_context(|| format!("the revision of tenant {}", active.tenant))?,
-                    )
-                }
+                None => Arc::new(InForce { revision, rollout: None, watch: None }),
             };
-            revisions.insert(active.tenant, revision);
+            tenants.push((active.tenant, in_force));
         }
+        self.warm.retain(tenants.iter().map(|(tenant, in_force)| (tenant, &**in_force)));
         let keys = self.catalog.all_keys()?.into_iter().map(|record| {
             let state = if record.is_active { KeyState::Active } else { KeyState::Revoked };
             let scopes =
@@ -80,8 +101,6 @@ impl Node {
                 ApiKey { tenant: record.tenant, state, scopes, expires_at: record.expires_at },
             )
         });
-        let tenants =
-            revisions.into_iter().map(|(id, revision)| Tenant { id, revision: Some(revision) });
         Ok(Snapshot::new(keys, tenants))
     }
 }

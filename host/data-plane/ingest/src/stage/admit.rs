@@ -7,19 +7,19 @@ use tidegate_types::{Problem, ProblemType, TenantId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::authenticate::Producer;
-use crate::revision::Revision;
+use crate::force::rollout::InForce;
 
 /// A sender whose request is worked on; its place is free again when this is dropped.
 #[derive(Debug)]
 pub struct Admitted {
     tenant: TenantId,
-    revision: Arc<Revision>,
+    in_force: Arc<InForce>,
     place: OwnedSemaphorePermit,
 }
 
 impl Admitted {
-    pub(crate) fn into_parts(self) -> (TenantId, Arc<Revision>, OwnedSemaphorePermit) {
-        (self.tenant, self.revision, self.place)
+    pub(crate) fn into_parts(self) -> (TenantId, Arc<InForce>, OwnedSemaphorePermit) {
+        (self.tenant, self.in_force, self.place)
     }
 }
 
@@ -32,6 +32,6 @@ pub fn admit(producer: Producer, places: &Arc<Semaphore>) -> Result<Admitted, Pr
         Problem::new(ProblemType::Overloaded, "too many requests are worked on; nothing was stored")
             .retry_after(1000)
     })?;
-    let (tenant, revision) = producer.into_parts();
-    Ok(Admitted { tenant, revision, place })
+    let (tenant, in_force) = producer.into_parts();
+    Ok(Admitted { tenant, in_force, place })
 }

@@ -6,17 +6,17 @@ use arc_swap::ArcSwap;
 use http::HeaderMap;
 use tidegate_types::{Digest, Problem, ProblemType, TenantId, UnixMillis};
 
-use crate::revision::Revision;
-use crate::snapshot::{KeyState, Snapshot};
+use crate::force::rollout::InForce;
+use crate::force::snapshot::{KeyState, Snapshot};
 
 /// Longer keys are none of ours; no time is spent on them.
 const MAX_KEY_BYTES: usize = 256;
 
-/// An authenticated sender, with the revision that decides its events.
+/// An authenticated sender, with what decides its events.
 #[derive(Debug)]
 pub struct Producer {
     tenant: TenantId,
-    revision: Arc<Revision>,
+    in_force: Arc<InForce>,
     expires_at: Option<UnixMillis>,
     /// Where all of this was read; a body that takes its time must not keep all of it.
     snapshot: Weak<Snapshot>,
@@ -41,12 +41,12 @@ impl Producer {
         authenticate(&current, headers)
     }
 
-    pub(crate) fn into_parts(self) -> (TenantId, Arc<Revision>) {
-        (self.tenant, self.revision)
+    pub(crate) fn into_parts(self) -> (TenantId, Arc<InForce>) {
+        (self.tenant, self.in_force)
     }
 }
 
-/// Looks up the key and reads the tenant's revision, for the whole request.
+/// Looks up the key and reads what is in force for the tenant, for the whole request.
 ///
 /// # Errors
 /// 401 for a missing, unknown or expired key, 403 for a revoked one or one that may not write, 503
@@ -75,13 +75,12 @@ pub fn authenticate(snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Pro
     if !key.scopes.write {
         return Err(forbidden("the API key lacks the scope events:write"));
     }
-    let revision = snapshot.tenant(&key.tenant).and_then(|tenant| tenant.revision.clone());
-    let revision = revision.ok_or_else(|| {
+    let in_force = snapshot.in_force(&key.tenant).cloned().ok_or_else(|| {
         let detail = "an administrator must activate a revision for this tenant first";
         Problem::new(ProblemType::NoRevision, detail).retry_after(5000)
     })?;
     let (tenant, expires_at) = (key.tenant.clone(), key.expires_at);
-    Ok(Producer { tenant, revision, expires_at, snapshot: Arc::downgrade(snapshot) })
+    Ok(Producer { tenant, in_force, expires_at, snapshot: Arc::downgrade(snapshot) })
 }
 
 fn is_past(time: Option<UnixMillis>) -> bool {

@@ -10,12 +10,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::decode::Form;
 use super::identify::Identified;
 use crate::event::{Event, Outcome, State};
-use crate::revision::Revision;
+use crate::force::rollout::InForce;
 
 /// Events whose keys are ours, and those whose outcome is known by their keys.
 pub struct Claimed {
     pub(super) tenant: TenantId,
-    pub(super) revision: Arc<Revision>,
+    pub(super) in_force: Arc<InForce>,
     pub(super) place: OwnedSemaphorePermit,
     pub(super) form: Form,
     pub(super) events: Vec<Event>,
@@ -27,7 +27,7 @@ pub struct Claimed {
 /// # Errors
 /// 503 `dedup-full` where the store of keys has no room; nothing is claimed then.
 pub fn claim(identified: Identified, dedup: &Dedup) -> Result<Claimed, Problem> {
-    let Identified { tenant, revision, place, form, received_at, mut events } = identified;
+    let Identified { tenant, in_force, place, form, received_at, mut events } = identified;
     let mut claims = dedup.claims();
     let now = Moment { wall: received_at.max(UnixMillis(0)), ..Moment::now() };
     for (at, event) in events.iter_mut().enumerate() {
@@ -51,5 +51,5 @@ pub fn claim(identified: Identified, dedup: &Dedup) -> Result<Claimed, Problem> 
         };
         event.state = State::Settled(outcome);
     }
-    Ok(Claimed { tenant, revision, place, form, events, claims })
+    Ok(Claimed { tenant, in_force, place, form, events, claims })
 }

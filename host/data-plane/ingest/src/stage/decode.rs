@@ -16,8 +16,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::admit::Admitted;
 use crate::event::{Event, Open, State, host_finding};
+use crate::force::rollout::InForce;
 use crate::options::IngressOptions;
-use crate::revision::Revision;
+use crate::rejudge::shadow::Before;
 
 /// What a body is, by its content type and endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +59,18 @@ impl Form {
 #[derive(Debug)]
 pub struct Decoded {
     pub(super) tenant: TenantId,
-    pub(super) revision: Arc<Revision>,
+    pub(super) in_force: Arc<InForce>,
     pub(super) place: OwnedSemaphorePermit,
     pub(super) form: Form,
     pub(super) received_at: UnixMillis,
     pub(super) events: Vec<Event>,
+}
+
+impl Decoded {
+    /// Its events, where a shadow is to see them as well.
+    pub(crate) fn copy_for_shadow(&self) -> Option<Before> {
+        Before::of(&self.in_force, &self.events)
+    }
 }
 
 /// Reads a body.
@@ -76,7 +84,7 @@ pub fn decode(
     body: Bytes,
     options: &IngressOptions,
 ) -> Result<Decoded, Problem> {
-    let (tenant, revision, place) = admitted.into_parts();
+    let (tenant, in_force, place) = admitted.into_parts();
     let body = match form {
         Form::CloudEventBinary => cloudevents::structured(headers, &body)?,
         Form::Single | Form::Batch | Form::Lines | Form::CloudEvent | Form::CloudEventBatch => {
@@ -101,7 +109,7 @@ pub fn decode(
     if form.is_cloud_event() {
         events.iter_mut().for_each(cloudevents::check);
     }
-    Ok(Decoded { tenant, revision, place, form, received_at, events })
+    Ok(Decoded { tenant, in_force, place, form, received_at, events })
 }
 
 /// A parsed body and where its events are in it.

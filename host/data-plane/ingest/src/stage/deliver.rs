@@ -2,13 +2,14 @@
 
 use tidegate_dedup::{Claims, Settled};
 use tidegate_plugin_host::Judgement;
-use tidegate_types::{Digest, Problem, ProblemType, TenantId, UnixMillis};
+use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId, UnixMillis};
 use tidegate_wal::{AppendError, KeyMark, Record, RecordBatch, Stored, Wal};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::decode::Form;
 use super::evaluate::Evaluated;
-use crate::event::{Event, Outcome, State, host_finding};
+use crate::event::context::Context;
+use crate::event::{Event, Identity, Open, Outcome, State, host_finding};
 
 /// Events whose outcome is certain, or known to be unknown.
 pub struct Delivered {
@@ -24,7 +25,8 @@ const RETRY_AFTER_MS: u64 = 1000;
 
 /// Appends the events to the log and settles their keys by its answer.
 pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
-    let Evaluated { tenant, revision, place, form, mut events, claims, node, verdicts } = evaluated;
+    let Evaluated { tenant, in_force, place, form, mut events, claims, node, verdicts, .. } =
+        evaluated;
     if verdicts.is_empty() {
         drop(claims);
         return Delivered { place, form, events, failure: None };
@@ -34,9 +36,13 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
     for (at, settled, judgement) in &verdicts {
         let findings = findings_json(judgement);
         let Some(event) = events.get(*at) else { continue };
-        let context = context_json(judgement, node.as_deref());
+        let identified = event.open().and_then(|open| Some((open, open.identity.as_ref()?)));
+        let Some((open, identity)) = identified else { continue };
+        let revision = in_force.on(identity.side);
+        let context = Context::of(revision, identity, judgement, form, &node).to_bytes();
         let judged =
             Judged { settled: *settled, judgement, findings: &findings, context: &context };
+        let event = (event.event_id, open, identity);
         match push(&mut batch, event, &tenant, revision.digest, &judged) {
             Ok(()) => stored.push((*at, *settled, findings)),
             Err(error) => {
@@ -101,18 +107,13 @@ struct Judged<'a> {
 
 fn push(
     batch: &mut RecordBatch,
-    event: &Event,
+    (event_id, open, identity): (EventId, &Open, &Identity),
     tenant: &TenantId,
     revision: Digest,
     judged: &Judged<'_>,
 ) -> Result<(), tidegate_wal::RecordTooLarge> {
-    let Some((open, identity)) =
-        event.open().and_then(|open| Some((open, open.identity.as_ref()?)))
-    else {
-        return Ok(());
-    };
     batch.push(&Record {
-        event_id: event.event_id,
+        event_id,
         status: match judged.settled {
             Settled::Accepted => Stored::Accepted,
             Settled::Quarantined => Stored::Quarantined,
@@ -138,18 +139,6 @@ fn findings_json(judgement: &Judgement) -> Vec<u8> {
         return Vec::new();
     }
     serde_json::to_vec(&judgement.findings).expect("findings are plain texts")
-}
-
-/// What the verdict depends on besides the event, its id and the revision; empty bytes for nothing.
-fn context_json(judgement: &Judgement, node: Option<&str>) -> Vec<u8> {
-    if judgement.occurrences.is_empty() && node.is_none() {
-        return Vec::new();
-    }
-    let numbers = judgement.occurrences.iter();
-    let numbers = numbers.map(|(column, number)| (column.to_string(), (*number).into()));
-    let node = node.map(|node| ("node".to_owned(), node.into()));
-    let all: serde_json::Map<_, _> = numbers.chain(node).collect();
-    serde_json::Value::Object(all).to_string().into_bytes()
 }
 
 /// Nothing that was still on its way is stored.

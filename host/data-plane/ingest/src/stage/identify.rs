@@ -6,12 +6,13 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tidegate_dedup::{DedupKey, Fingerprint};
 use tidegate_event::{Kind, Node, Pointer, canonical};
-use tidegate_types::{EventType, Finding, Problem, ProblemType, TenantId, UnixMillis};
+use tidegate_types::{EventId, EventType, Finding, Problem, ProblemType, TenantId, UnixMillis};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::decode::{Decoded, Form};
 use crate::event::{Event, Identity, Keyed, State, host_finding};
-use crate::revision::{Revision, Route};
+use crate::force::revision::{Revision, Route};
+use crate::force::rollout::{InForce, Side};
 
 /// Bytes that a key may have.
 const MAX_KEY_BYTES: usize = 255;
@@ -20,7 +21,7 @@ const MAX_KEY_BYTES: usize = 255;
 #[derive(Debug)]
 pub struct Identified {
     pub(super) tenant: TenantId,
-    pub(super) revision: Arc<Revision>,
+    pub(super) in_force: Arc<InForce>,
     pub(super) place: OwnedSemaphorePermit,
     pub(super) form: Form,
     pub(super) received_at: UnixMillis,
@@ -32,8 +33,8 @@ pub struct Identified {
 /// # Errors
 /// Where the `Idempotency-Key` header is wrong, stands on a batch, or contradicts the event.
 pub fn identify(decoded: Decoded, headers: &HeaderMap) -> Result<Identified, Problem> {
-    let Decoded { tenant, revision, place, form, received_at, mut events } = decoded;
-    let header = header_key(headers)?;
+    let Decoded { tenant, in_force, place, form, received_at, mut events } = decoded;
+    let (header, cloud_event) = (header_key(headers)?, form.is_cloud_event());
     if header.is_some() && !form.is_single() {
         let detail =
             "the header Idempotency-Key names one event: in a batch each event carries its own key";
@@ -41,16 +42,45 @@ pub fn identify(decoded: Decoded, headers: &HeaderMap) -> Result<Identified, Pro
     }
     for event in &mut events {
         let State::Open(open) = &mut event.state else { continue };
-        match identity(open.node(), &tenant, &revision, form, header.as_deref()) {
+        let envelope = Envelope { tenant: &tenant, cloud_event, header: header.as_deref() };
+        match judged_by(&in_force, open.node(), event.event_id, &envelope) {
             Ok(identity) => open.identity = Some(identity),
-            Err(Wrong::Event(findings)) => event.reject(findings),
-            Err(Wrong::Header(problem)) => return Err(problem),
+            Err((side, Wrong::Event(findings))) => {
+                in_force.on(side).stats.refused(1);
+                event.reject(findings);
+            }
+            Err((_, Wrong::Header(problem))) => return Err(problem),
         }
     }
-    Ok(Identified { tenant, revision, place, form, received_at, events })
+    Ok(Identified { tenant, in_force, place, form, received_at, events })
 }
 
-enum Wrong {
+/// What an event is, for the revision that judges it.
+fn judged_by(
+    in_force: &InForce,
+    node: Node<'_>,
+    id: EventId,
+    envelope: &Envelope<'_>,
+) -> Result<Identity, (Side, Wrong)> {
+    let identity =
+        identity(node, &in_force.revision, envelope).map_err(|wrong| (Side::Active, wrong))?;
+    let key = identity.key.as_ref().map(|keyed| keyed.key);
+    let Some(candidate) = in_force.canary(key, id) else { return Ok(identity) };
+    match self::identity(node, candidate, envelope) {
+        Ok(identity) => Ok(Identity { side: Side::Candidate, ..identity }),
+        Err(wrong) => Err((Side::Candidate, wrong)),
+    }
+}
+
+/// What is known of an event besides itself.
+pub(crate) struct Envelope<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) cloud_event: bool,
+    /// The key in the request's header.
+    pub(crate) header: Option<&'a str>,
+}
+
+pub(crate) enum Wrong {
     Event(Vec<Finding>),
     Header(Problem),
 }
@@ -61,38 +91,41 @@ impl From<Finding> for Wrong {
     }
 }
 
-fn identity(
+/// Reads an event's envelope as a revision has it.
+pub(crate) fn identity(
     node: Node<'_>,
-    tenant: &TenantId,
     revision: &Revision,
-    form: Form,
-    header: Option<&str>,
+    envelope: &Envelope<'_>,
 ) -> Result<Identity, Wrong> {
-    let route = Arc::clone(route(node, revision, form)?);
-    check_tenant(node, &route, tenant)?;
-    let event_time = attribute(node, route.time.as_ref(), form, "time")
+    let route = Arc::clone(route(node, revision, envelope.cloud_event)?);
+    check_tenant(node, &route, envelope.tenant)?;
+    let event_time = attribute(node, route.time.as_ref(), envelope.cloud_event, "time")
         .and_then(|value| value.as_str())
         .and_then(UnixMillis::parse_rfc3339);
-    let key = keyed(node, &route, tenant, form, header)?;
-    Ok(Identity { route, key, event_time })
+    let key = keyed(node, &route, envelope)?;
+    Ok(Identity { route, key, event_time, side: Side::Active })
 }
 
 /// The value at the route's pointer, or else the CloudEvents attribute.
 fn attribute<'d>(
     node: Node<'d>,
     pointer: Option<&Pointer>,
-    form: Form,
+    cloud_event: bool,
     name: &str,
 ) -> Option<Node<'d>> {
     match pointer {
         Some(pointer) => pointer.resolve(node),
-        None if form.is_cloud_event() => node.get(name),
+        None if cloud_event => node.get(name),
         None => None,
     }
 }
 
-fn route<'r>(node: Node<'_>, revision: &'r Revision, form: Form) -> Result<&'r Arc<Route>, Wrong> {
-    let (named, at) = if form.is_cloud_event() {
+fn route<'r>(
+    node: Node<'_>,
+    revision: &'r Revision,
+    cloud_event: bool,
+) -> Result<&'r Arc<Route>, Wrong> {
+    let (named, at) = if cloud_event {
         (node.get("type"), "/type")
     } else {
         match &revision.type_pointer {
@@ -132,16 +165,11 @@ fn check_tenant(node: Node<'_>, route: &Route, tenant: &TenantId) -> Result<(), 
     }
 }
 
-fn keyed(
-    node: Node<'_>,
-    route: &Route,
-    tenant: &TenantId,
-    form: Form,
-    header: Option<&str>,
-) -> Result<Option<Keyed>, Wrong> {
+fn keyed(node: Node<'_>, route: &Route, envelope: &Envelope<'_>) -> Result<Option<Keyed>, Wrong> {
+    let Envelope { tenant, cloud_event, header } = *envelope;
     let at = route.key.as_ref().map_or("/id", Pointer::as_str);
-    let own_value =
-        attribute(node, route.key.as_ref(), form, "id").filter(|value| value.kind() != Kind::Null);
+    let own_value = attribute(node, route.key.as_ref(), cloud_event, "id")
+        .filter(|value| value.kind() != Kind::Null);
     let own = match own_value {
         None => None,
         Some(value) => {
@@ -160,13 +188,14 @@ fn keyed(
         return Err(Wrong::Header(Problem::new(ProblemType::InvalidIdempotencyKey, detail).at(at)));
     }
     let Some(text) = own.or(header) else { return Ok(None) };
-    let source = attribute(node, route.source.as_ref(), form, "source")
+    let source = attribute(node, route.source.as_ref(), cloud_event, "source")
         .and_then(|value| value.as_str())
         .unwrap_or("");
     Ok(Some(Keyed {
         text: text.into(),
         key: DedupKey::of(tenant, source, text),
         fingerprint: Fingerprint(canonical::fingerprint(node, own_value)),
+        from_header: own.is_none(),
     }))
 }
 

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_dedup::Claims;
+use tidegate_event::Node;
 use tidegate_types::{Finding, RuleName, Severity, TenantId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim::Claimed;
 use super::decode::Form;
-use crate::event::{Event, Open};
-use crate::revision::Revision;
+use crate::event::Event;
+use crate::force::revision::Route;
+use crate::force::rollout::InForce;
 
 /// Events that satisfy their schemas.
 pub struct Validated {
     pub(super) tenant: TenantId,
-    pub(super) revision: Arc<Revision>,
+    pub(super) in_force: Arc<InForce>,
     pub(super) place: OwnedSemaphorePermit,
     pub(super) form: Form,
     pub(super) events: Vec<Event>,
@@ -27,30 +29,33 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// Checks each event; one that violates its schema is rejected and its key is free again.
 pub async fn validate(claimed: Claimed) -> Validated {
-    let Claimed { tenant, revision, place, form, mut events, mut claims } = claimed;
+    let Claimed { tenant, in_force, place, form, mut events, mut claims } = claimed;
     let mut begun = Instant::now();
     for (at, event) in events.iter_mut().enumerate() {
         if begun.elapsed() > TURN {
             tokio::task::yield_now().await;
             begun = Instant::now();
         }
-        let findings = event.open().map(violations).unwrap_or_default();
+        let identity = event.open().and_then(|open| Some((open, open.identity.as_ref()?)));
+        let Some((open, identity)) = identity else { continue };
+        let (findings, side) = (violations(open.node(), &identity.route), identity.side);
         if !findings.is_empty() {
+            in_force.on(side).stats.refused(1);
             claims.release_row(u32::try_from(at).unwrap_or(u32::MAX));
             event.reject(findings);
         }
     }
-    Validated { tenant, revision, place, form, events, claims }
+    Validated { tenant, in_force, place, form, events, claims }
 }
 
-fn violations(open: &Open) -> Vec<Finding> {
-    let schema = open.identity.as_ref().and_then(|identity| identity.route.schema.as_ref());
-    let Some(schema) = schema.filter(|schema| !schema.is_valid(open.node())) else {
+/// What a route's schema says against an event; all of it is hard.
+pub(crate) fn violations(node: Node<'_>, route: &Route) -> Vec<Finding> {
+    let Some(schema) = route.schema.as_ref().filter(|schema| !schema.is_valid(node)) else {
         return Vec::new();
     };
     let rule = RuleName::new("schema").expect("`schema` is a good name");
     schema
-        .violations(open.node())
+        .violations(node)
         .into_iter()
         .map(|violation| Finding {
             rule: rule.clone(),

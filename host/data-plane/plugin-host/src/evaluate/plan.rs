@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tidegate_event::{Document, patch};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::OnFault;
-use tidegate_types::{EventType, Finding, RuleName, Severity, TableName, TenantId};
+use tidegate_types::{Digest, EventType, Finding, RuleName, Severity, TableName, TenantId};
 
 use super::outcome::{RowFinding, RowPatch};
-use super::rows::{Batch, Row};
+use super::rows::{Batch, Occurrences, Row};
 use super::rule::{Exhausted, Rule, Said};
 use super::together::Together;
 use crate::guest::manifest::{Manifest, Source};
@@ -33,6 +33,24 @@ pub struct PlanRule {
 }
 
 impl PlanRule {
+    /// Its name in the revision.
+    #[must_use]
+    pub fn name(&self) -> &RuleName {
+        &self.name
+    }
+
+    /// Does it judge events of this type?
+    #[must_use]
+    pub fn sees(&self, event_type: &EventType) -> bool {
+        self.event_types.as_ref().is_none_or(|types| types.contains(event_type))
+    }
+
+    /// The component that judges.
+    #[must_use]
+    pub fn component(&self) -> Digest {
+        self.rule.component
+    }
+
     /// What the component declared.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
@@ -80,7 +98,7 @@ pub struct Judgement {
     /// As `tidegate_event::patch` encodes them.
     pub patches: Vec<u8>,
     /// Occurrence numbers that rules could read, by host column.
-    pub occurrences: Vec<(Arc<str>, u32)>,
+    pub occurrences: Occurrences,
 }
 
 impl Judgement {
@@ -128,8 +146,18 @@ impl Plan {
     /// Does any rule read the gateway's name? Its verdicts then depend on it.
     #[must_use]
     pub fn reads_node(&self) -> bool {
+        self.reads(|source| matches!(source, Source::Node))
+    }
+
+    /// Does any rule read the event's key? Its verdicts then depend on it.
+    #[must_use]
+    pub fn reads_key(&self) -> bool {
+        self.reads(|source| matches!(source, Source::Key | Source::Occurrence(None)))
+    }
+
+    fn reads(&self, what: impl Fn(&Source) -> bool) -> bool {
         let mut reads = self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads);
-        reads.any(|field| matches!(field.source, Source::Node))
+        reads.any(|field| what(&field.source))
     }
 
     /// Judges the one event of a request, together with those of other requests of the tenant that
@@ -148,6 +176,22 @@ impl Plan {
         }
         let judge = |rows| self.evaluate(Batch::apart(tenant.clone(), Arc::clone(node), rows));
         self.together.run(row, judge).await
+    }
+
+    /// Judges some rows of a batch, by their places; what is counted within a request is counted
+    /// over all of it.
+    ///
+    /// # Errors
+    /// As for `evaluate`.
+    pub async fn evaluate_part(
+        &self,
+        whole: &Batch,
+        rows: &[usize],
+    ) -> Result<Vec<Judgement>, EvaluateError> {
+        let mut whole = Arc::new(whole.clone());
+        let mut counted = vec![Judgement::default(); whole.rows.len()];
+        self.count_occurrences(&mut whole, &mut counted);
+        self.evaluate(whole.part(rows)).await
     }
 
     /// Judges every row of a batch.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use tidegate_event::{Document, Node, Pointer};
 use tidegate_types::{EventId, EventType, TenantId};
 
+/// The occurrence numbers of one row, by host column.
+pub type Occurrences = Vec<(Arc<str>, u32)>;
+
 /// One event.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -48,6 +51,40 @@ impl Batch {
         Self { apart: true, ..Self::new(tenant, node, rows) }
     }
 
+    /// Rows that were judged before, with the occurrence numbers that they had then: a column that
+    /// was not counted then has 1 for each row.
+    #[must_use]
+    pub fn recorded(tenant: TenantId, node: Arc<str>, rows: Vec<(Row, Occurrences)>) -> Self {
+        let (count, mut occurrences) = (rows.len(), HashMap::<Arc<str>, Vec<u32>>::new());
+        for (at, (_, numbers)) in rows.iter().enumerate() {
+            for (column, number) in numbers {
+                let column =
+                    occurrences.entry(Arc::clone(column)).or_insert_with(|| vec![1; count]);
+                if let Some(slot) = column.get_mut(at) {
+                    *slot = *number;
+                }
+            }
+        }
+        let rows = rows.into_iter().map(|(row, _)| row).collect();
+        Self { tenant, node, rows, apart: true, occurrences }
+    }
+
+    /// Some of its rows, by their places, with the numbers that they have in the whole.
+    #[must_use]
+    pub(crate) fn part(&self, places: &[usize]) -> Self {
+        let occurrences = self.occurrences.iter().map(|(column, numbers)| {
+            let numbers = places.iter().filter_map(|at| numbers.get(*at).copied());
+            (Arc::clone(column), numbers.collect())
+        });
+        Self {
+            tenant: self.tenant.clone(),
+            node: Arc::clone(&self.node),
+            rows: places.iter().filter_map(|at| self.rows.get(*at).cloned()).collect(),
+            apart: self.apart,
+            occurrences: occurrences.collect(),
+        }
+    }
+
     /// Counts how often each row's key, or value at a place, has come so far.
     pub(crate) fn count_occurrences(&mut self, column: &Arc<str>, pointer: Option<&Pointer>) {
         if self.occurrences.contains_key(column) {
@@ -81,7 +118,7 @@ impl Batch {
     }
 
     /// The occurrence numbers of a row, by column: part of what its verdict depends on.
-    pub(crate) fn context(&self, row: usize) -> Vec<(Arc<str>, u32)> {
+    pub(crate) fn context(&self, row: usize) -> Occurrences {
         let mut out: Vec<_> = self
             .occurrences
             .iter()
@@ -115,5 +152,7 @@ mod tests {
         let mut three = Batch::apart(tenant, node, rows);
         three.count_occurrences(&column, None);
         assert_eq!(three.occurrences(&column), Some(&vec![1, 1, 1]));
+        // A part keeps what was counted over the whole.
+        assert_eq!(one.part(&[1, 2]).occurrences(&column), Some(&vec![1, 2]));
     }
 }

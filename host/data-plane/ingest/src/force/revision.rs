@@ -2,14 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_event::{Pointer, Schema, SchemaLimits};
 use tidegate_plugin_host::host::AdmitError;
-use tidegate_plugin_host::{Plan, PluginHost, Table, Tables};
+use tidegate_plugin_host::{
+    Batch, EvaluateError, Judgement, Plan, PlanRule, PluginHost, Table, Tables,
+};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{self, RevisionDocument};
 use tidegate_types::{Digest, EventType, TenantId};
+
+use super::stats::Stats;
 
 /// Everything that decides a tenant's events.
 pub struct Revision {
@@ -18,6 +23,8 @@ pub struct Revision {
     pub(crate) default_type: Option<EventType>,
     pub(crate) routes: HashMap<EventType, Arc<Route>, ahash::RandomState>,
     pub(crate) plan: Plan,
+    /// What it has done on this node.
+    pub stats: Stats,
 }
 
 impl std::fmt::Debug for Revision {
@@ -109,10 +116,49 @@ impl Revision {
         match plan {
             Some(plan) if problems.0.is_empty() => {
                 let (digest, default_type) = (document.digest(), document.default_type.clone());
-                Ok(Self { digest, type_pointer, default_type, routes, plan })
+                Ok(Self {
+                    digest,
+                    type_pointer,
+                    default_type,
+                    routes,
+                    plan,
+                    stats: Stats::default(),
+                })
             }
             Some(_) | None => Err(problems.0),
         }
+    }
+
+    /// The rules, in the order in which they run.
+    #[must_use]
+    pub fn rules(&self) -> &[PlanRule] {
+        self.plan.rules()
+    }
+
+    /// Runs the rules over the events of a request; where it is a single one, together with others.
+    pub(crate) async fn run(&self, batch: Batch) -> Result<Vec<Judgement>, EvaluateError> {
+        let begun = Instant::now();
+        let judgements = match batch.rows.as_slice() {
+            [row] => {
+                let row = row.clone();
+                vec![self.plan.evaluate_one(&batch.tenant, &batch.node, row).await?]
+            }
+            _ => self.plan.evaluate(batch).await?,
+        };
+        self.stats.judged(&judgements, begun.elapsed());
+        Ok(judgements)
+    }
+
+    /// Runs the rules over some of the events of a request.
+    pub(crate) async fn run_part(
+        &self,
+        whole: &Batch,
+        rows: &[usize],
+    ) -> Result<Vec<Judgement>, EvaluateError> {
+        let begun = Instant::now();
+        let judgements = self.plan.evaluate_part(whole, rows).await?;
+        self.stats.judged(&judgements, begun.elapsed());
+        Ok(judgements)
     }
 }
 
@@ -122,7 +168,7 @@ async fn admit(
     host: &PluginHost,
     artifacts: &dyn Artifacts,
     tables: &Tables,
-) -> Result<tidegate_plugin_host::PlanRule, Vec<ProblemPart>> {
+) -> Result<PlanRule, Vec<ProblemPart>> {
     let at = |pointer: &str, detail: String| vec![ProblemPart { pointer: pointer.into(), detail }];
     let bytes = artifacts.component(&rule.component).map_err(|why| at("/component", why))?;
     let compiled =

@@ -6,22 +6,15 @@ use std::sync::Arc;
 
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use crate::revision::Revision;
+use super::rollout::InForce;
 
 /// Everything that a request needs to know.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// By the SHA-256 of the whole key.
     keys: HashMap<Digest, ApiKey, ahash::RandomState>,
-    tenants: HashMap<TenantId, Arc<Tenant>, ahash::RandomState>,
-}
-
-/// A tenant as it is now.
-#[derive(Debug)]
-pub struct Tenant {
-    pub id: TenantId,
-    /// The active revision.
-    pub revision: Option<Arc<Revision>>,
+    /// Those that have an active revision.
+    tenants: HashMap<TenantId, Arc<InForce>, ahash::RandomState>,
 }
 
 /// An API key, without the key.
@@ -65,23 +58,23 @@ impl Snapshot {
     #[must_use]
     pub fn new(
         keys: impl IntoIterator<Item = (Digest, ApiKey)>,
-        tenants: impl IntoIterator<Item = Tenant>,
+        tenants: impl IntoIterator<Item = (TenantId, Arc<InForce>)>,
     ) -> Self {
-        let tenants = tenants.into_iter().map(|tenant| (tenant.id.clone(), Arc::new(tenant)));
-        Self { keys: keys.into_iter().collect(), tenants: tenants.collect() }
+        Self { keys: keys.into_iter().collect(), tenants: tenants.into_iter().collect() }
     }
 
     pub(crate) fn key(&self, hash: &Digest) -> Option<&ApiKey> {
         self.keys.get(hash)
     }
 
-    pub(crate) fn tenant(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
+    /// What decides a tenant's events; `None` where nothing does yet.
+    #[must_use]
+    pub fn in_force(&self, id: &TenantId) -> Option<&Arc<InForce>> {
         self.tenants.get(id)
     }
 
-    /// The active revision of a tenant.
-    #[must_use]
-    pub fn revision(&self, id: &TenantId) -> Option<&Arc<Revision>> {
-        self.tenants.get(id)?.revision.as_ref()
+    /// All tenants that have an active revision.
+    pub fn tenants(&self) -> impl Iterator<Item = (&TenantId, &Arc<InForce>)> {
+        self.tenants.iter()
     }
 }
