@@ -20,7 +20,6 @@
 //! storage.close();
 //! ```
 
-mod options;
 mod storage;
 
 pub mod layout;
@@ -28,11 +27,13 @@ pub mod manifest;
 
 mod worker;
 
-mod partition;
 mod publish;
 mod rows;
 
+pub mod read;
+
 pub use layout::{Layout, Layouts};
-pub use options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
-pub use partition::DateBounds;
+pub use publish::partition::DateBounds;
+pub use read::{StoredEvent, StoredEvents};
+pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};

@@ -15,15 +15,19 @@
 //! After a failed append the file is not touched again: a copy of its good lines with the new one
 //! takes its place.
 
+pub(crate) mod index;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidegate_types::{Digest, Lsn};
+use tidegate_types::{Digest, Lsn, UnixMillis};
 
 use crate::publish::{Step, Steps, sync_folder};
+use index::Index;
 
 /// The manifest's name in the storage folder.
 pub const FILE_NAME: &str = "manifest.jsonl";
@@ -48,6 +52,10 @@ pub struct FileEntry {
     pub rows: u64,
     pub bytes: u64,
     pub sha256: Digest,
+    /// When the first and the last of its events were received; entries of early versions do not
+    /// tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<[UnixMillis; 2]>,
 }
 
 /// Why a manifest cannot be used.
@@ -66,7 +74,7 @@ pub enum ManifestError {
 /// [`ManifestError`]; a missing manifest is an empty one.
 pub fn read(folder: &Path) -> Result<Vec<Entry>, ManifestError> {
     let mut entries = Vec::new();
-    scan(&folder.join(FILE_NAME), &mut |entry| entries.push(entry))?;
+    scan(&folder.join(FILE_NAME), &mut |entry, _| entries.push(entry))?;
     Ok(entries)
 }
 
@@ -150,7 +158,7 @@ impl End {
     }
 }
 
-fn scan(path: &Path, each: &mut dyn FnMut(Entry)) -> Result<End, ManifestError> {
+fn scan(path: &Path, each: &mut dyn FnMut(Entry, u64)) -> Result<End, ManifestError> {
     let io = |source| ManifestError::Io { path: path.to_owned(), source };
     let mut reader = match File::open(path) {
         Ok(file) => BufReader::new(file),
@@ -168,7 +176,7 @@ fn scan(path: &Path, each: &mut dyn FnMut(Entry)) -> Result<End, ManifestError> 
         match from_line(&line) {
             Ok(entry) => {
                 end.follow(&entry, line.len()).map_err(corrupt)?;
-                each(entry);
+                each(entry, line.len() as u64);
             }
             Err(_) if reader.fill_buf().map_err(io)?.is_empty() => {
                 end.torn_bytes = line.len() as u64;
@@ -184,6 +192,8 @@ fn scan(path: &Path, each: &mut dyn FnMut(Entry)) -> Result<End, ManifestError> 
 pub(crate) struct Manifest {
     folder: PathBuf,
     end: End,
+    /// The same for readers.
+    index: Arc<Index>,
     /// Open for appending; `None` when the file must be replaced first.
     file: Option<File>,
     /// An entry whose append failed, and its line. Whether it is on the disk is not known, so it
@@ -199,8 +209,13 @@ impl Manifest {
         steps: &mut Steps,
     ) -> Result<Self, ManifestError> {
         let path = folder.join(FILE_NAME);
-        let end = scan(&path, each)?;
-        let mut manifest = Self { folder: folder.to_owned(), end, file: None, pending: None };
+        let index = Arc::new(Index::default());
+        let end = scan(&path, &mut |entry, bytes| {
+            index.add(&entry, bytes);
+            each(entry);
+        })?;
+        let folder = folder.to_owned();
+        let mut manifest = Self { folder, end, index, file: None, pending: None };
         if end.torn_bytes > 0 {
             tracing::warn!(path = %path.display(), bytes = end.torn_bytes, "torn line cut from manifest");
             manifest
@@ -225,6 +240,11 @@ impl Manifest {
 
     pub(crate) fn totals(&self) -> Totals {
         self.end.totals
+    }
+
+    /// Where entries stand, for readers. It has an entry once the entry is durable.
+    pub(crate) fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index)
     }
 
     /// Appends an entry durably. After an error the entry is decided but not yet published:
@@ -271,6 +291,7 @@ impl Manifest {
     fn commit(&mut self) -> io::Result<()> {
         if let Some((entry, line)) = self.pending.take() {
             self.end.follow(&entry, line.len()).map_err(io::Error::other)?;
+            self.index.add(&entry, line.len() as u64);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! published is the manifest; see there for errors during 4.
 
 pub(crate) mod orphans;
+pub(crate) mod partition;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, OpenOptions};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use tidegate_types::{Digest, Lsn};
 
 use crate::manifest::{Entry, FileEntry, Manifest, Totals, remove_if_there};
-use crate::partition::{Partition, UNFINISHED};
+use crate::publish::partition::{Partition, UNFINISHED};
 use crate::rows::Rows;
 
 /// Most folders that are remembered as durable; with more, all are checked again.
@@ -125,12 +126,13 @@ impl Publisher {
             let folder = partition.folder();
             self.make_folder(&folder, &mut folders)?;
             let path = folder.join(partition.file_name(first, last));
-            let count = rows.len() as u64;
+            let (count, received) = (rows.len() as u64, Some(rows.received()));
             let bytes = rows.into_parquet(&partition)?;
             written.push(self.folder.join(&path));
             self.write(&path, &bytes)?;
             let (sha256, path) = (Digest::of(&bytes), path.to_string_lossy().into_owned());
-            files.push(FileEntry { path, rows: count, bytes: bytes.len() as u64, sha256 });
+            let bytes = bytes.len() as u64;
+            files.push(FileEntry { path, rows: count, bytes, sha256, received });
         }
         for path in written.iter() {
             let renamed = self.steps.before(Step::Rename);

@@ -17,9 +17,9 @@
 //!
 //! A layout without fields has no column `event`: Parquet knows no empty struct.
 
-mod findings;
+pub(crate) mod findings;
 mod parquet_file;
-mod patches;
+pub(crate) mod patches;
 mod typed;
 
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ use arrow_array::builder::{
 };
 use serde::Deserialize;
 use tidegate_event::patch::{self, PatchError};
-use tidegate_types::{Digest, Lsn};
+use tidegate_types::{Digest, Lsn, UnixMillis};
 use tidegate_wal::Record;
 
 use crate::layout::Layout;
@@ -53,6 +53,8 @@ pub(crate) struct Rows {
     encoded: Encoded,
     /// The last revision and its text.
     last_revision: (Digest, String),
+    /// When the first and the last event were received.
+    received: [UnixMillis; 2],
     count: usize,
 }
 
@@ -63,12 +65,18 @@ impl Rows {
             columns: Columns::new(layout, Room::default()),
             encoded: Encoded::default(),
             last_revision: (zero, zero.to_string()),
+            received: [UnixMillis(u64::MAX), UnixMillis(0)],
             count: 0,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.count
+    }
+
+    /// When the first and the last event were received.
+    pub(crate) fn received(&self) -> [UnixMillis; 2] {
+        self.received
     }
 
     /// Adds a row; answers about how many bytes of memory it would take if it were not encoded.
@@ -80,6 +88,8 @@ impl Rows {
         }
         let bytes = self.columns.push(lsn, record, &self.last_revision.1);
         self.count += 1;
+        let ([first, last], at) = (self.received, record.event_id.received_at());
+        self.received = [first.min(at), last.max(at)];
         if self.columns.count >= CHUNK_ROWS {
             let next = Columns::new(self.columns.typed.layout(), self.columns.room());
             self.encoded.write(std::mem::replace(&mut self.columns, next));

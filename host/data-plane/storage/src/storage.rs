@@ -1,5 +1,7 @@
 //! Opening a storage folder, and the handle of a storage that runs.
 
+pub(crate) mod options;
+
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -11,10 +13,11 @@ use std::time::Duration;
 use tidegate_types::Lsn;
 use tidegate_wal::Wal;
 
+use self::options::{OpenError, StorageOptions};
 use crate::layout::Layouts;
 use crate::manifest::Manifest;
-use crate::options::{OpenError, StorageOptions};
 use crate::publish::{Publisher, Steps, orphans, sync_folder};
+use crate::read::StoredEvents;
 use crate::worker::Worker;
 use crate::worker::shared::Shared;
 use crate::worker::thread::{Pauses, start};
@@ -38,6 +41,7 @@ pub struct Storage {
     shared: Arc<Shared>,
     wal: Wal,
     thread: Mutex<Option<JoinHandle<()>>>,
+    stored: StoredEvents,
     /// Keeps the folder locked.
     _lock: File,
 }
@@ -106,6 +110,12 @@ impl Storage {
         }
     }
 
+    /// Reads what is stored, also after closing.
+    #[must_use]
+    pub fn events(&self) -> StoredEvents {
+        self.stored.clone()
+    }
+
     /// How far the storage is.
     #[must_use]
     pub fn stats(&self) -> StorageStats {
@@ -166,10 +176,11 @@ impl Opened {
     pub fn start(self, wal: Wal) -> Result<Storage, OpenError> {
         let (folder, pauses) = (self.options.folder.clone(), Pauses::of(&self.options));
         let shared = Arc::new(Shared::default());
+        let stored = StoredEvents::new(folder.clone(), self.manifest.index(), wal.clone());
         let (worker, lock) = self.into_worker(wal.clone(), Arc::clone(&shared))?;
         let thread = start(worker, Arc::clone(&shared), pauses);
         let thread = thread.map_err(failed("start the thread of", &folder))?;
-        Ok(Storage { shared, wal, thread: Mutex::new(Some(thread)), _lock: lock })
+        Ok(Storage { shared, wal, thread: Mutex::new(Some(thread)), stored, _lock: lock })
     }
 
     /// All of [`Opened::start`] but the thread. The folder is locked as long as the file is open.

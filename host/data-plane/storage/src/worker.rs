@@ -16,8 +16,8 @@ use tidegate_types::{Lsn, UnixMillis};
 use tidegate_wal::{ReadError, Reader, Record, Wal};
 
 use crate::layout::Layouts;
-use crate::options::StorageOptions;
 use crate::publish::{PublishError, Publisher};
+use crate::storage::options::StorageOptions;
 use buffer::Buffer;
 use shared::Shared;
 

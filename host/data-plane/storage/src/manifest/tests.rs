@@ -4,7 +4,9 @@ use super::*;
 
 fn entry(sequence: u64) -> Entry {
     let path = format!("accepted/tenant=acme/type=t/event_date=2013-01-01/part-{sequence}.parquet");
-    let file = FileEntry { path, rows: 10, bytes: 1000, sha256: Digest([sequence as u8; 32]) };
+    let sha256 = Digest([sequence as u8; 32]);
+    let received = Some([UnixMillis(sequence), UnixMillis(sequence + 1)]);
+    let file = FileEntry { path, rows: 10, bytes: 1000, sha256, received };
     Entry {
         sequence,
         first_lsn: Lsn((sequence - 1) * 10),

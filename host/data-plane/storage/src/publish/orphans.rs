@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::manifest::remove_if_there;
-use crate::partition::{ROOTS, is_ours};
+use crate::publish::partition::{ROOTS, is_ours};
 
 /// Status, tenant, type and date.
 const FOLDERS_DEEP: u32 = 4;

@@ -1,17 +1,18 @@
-//! The findings column: a list of structs, built from the JSON array in the log.
+//! The findings column: a list of structs, built from the JSON array in the log, and back.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, ListArray, StructArray};
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, ListArray, StructArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
 use arrow_schema::{DataType, Field, Fields};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The JSON form of `tidegate_types::Finding`, borrowed where the text has no escapes.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Finding<'a> {
     #[serde(borrow)]
     rule: Cow<'a, str>,
@@ -19,10 +20,31 @@ struct Finding<'a> {
     code: Cow<'a, str>,
     #[serde(borrow)]
     severity: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pointer: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
     detail: Cow<'a, str>,
+}
+
+/// The findings of one row as the gateway writes them to the log: a JSON array, empty bytes for
+/// none. `None` where the column is another one.
+pub(crate) fn to_json(row: &StructArray) -> Option<Vec<u8>> {
+    if row.is_empty() {
+        return Some(Vec::new());
+    }
+    let text = |name| row.column_by_name(name)?.as_string_opt::<i32>();
+    let (rule, code, severity) = (text("rule")?, text("code")?, text("severity")?);
+    let (pointer, detail) = (text("pointer")?, text("detail")?);
+    let findings: Vec<_> = (0..row.len())
+        .map(|at| Finding {
+            rule: rule.value(at).into(),
+            code: code.value(at).into(),
+            severity: severity.value(at).into(),
+            pointer: pointer.is_valid(at).then(|| pointer.value(at).into()),
+            detail: detail.value(at).into(),
+        })
+        .collect();
+    serde_json::to_vec(&findings).ok()
 }
 
 #[derive(Default)]

@@ -12,7 +12,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::{Columns, Rows};
-use crate::partition::{Partition, root};
+use crate::publish::partition::{Partition, root};
 
 /// Columns whose values hardly repeat, or are long: a dictionary would be built in vain.
 const NO_DICTIONARY: [&str; 6] =

@@ -13,7 +13,7 @@ use tidegate_wal::Stored;
 
 use super::*;
 use crate::layout::Kind;
-use crate::partition::Partition;
+use crate::publish::partition::Partition;
 
 fn record<'a>(original: &'a str) -> Record<'a> {
     Record {

@@ -9,7 +9,7 @@ use tidegate_types::Lsn;
 use tidegate_wal::{Record, Stored};
 
 use crate::layout::{Layout, Layouts};
-use crate::partition::{DateBounds, Partition};
+use crate::publish::partition::{DateBounds, Partition};
 use crate::rows::Rows;
 
 /// Most remembered ways from a record to its partition; with more, all are found anew.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::shared::Shared;
-use crate::options::StorageOptions;
+use crate::storage::options::StorageOptions;
 
 /// How long the thread pauses.
 #[derive(Clone, Copy, Debug)]

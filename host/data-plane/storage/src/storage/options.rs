@@ -8,7 +8,7 @@ use tidegate_types::Lsn;
 use tidegate_wal::ReadError;
 
 use crate::manifest::ManifestError;
-use crate::partition::DateBounds;
+use crate::publish::partition::DateBounds;
 
 /// Most bytes that `flush_bytes` may be: text columns of one file hold less than 2 GiB.
 pub const MAX_FLUSH_BYTES: u64 = 512 << 20;

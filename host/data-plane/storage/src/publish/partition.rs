@@ -84,6 +84,26 @@ pub(crate) fn root(status: Stored) -> &'static str {
     }
 }
 
+/// What a file's path says; the values still encoded.
+pub(crate) struct PathParts<'a> {
+    pub(crate) status: Stored,
+    pub(crate) tenant: &'a str,
+    pub(crate) event_type: &'a str,
+}
+
+/// The parts of a path that [`Partition`] makes; `None` for any other.
+pub(crate) fn parts(path: &str) -> Option<PathParts<'_>> {
+    let mut steps = path.split('/');
+    let status = match steps.next()? {
+        "accepted" => Stored::Accepted,
+        "quarantine" => Stored::Quarantined,
+        _ => return None,
+    };
+    let tenant = steps.next()?.strip_prefix("tenant=")?;
+    let event_type = steps.next()?.strip_prefix("type=")?;
+    Some(PathParts { status, tenant, event_type })
+}
+
 /// The top folders of both.
 pub(crate) const ROOTS: [&str; 2] = ["accepted", "quarantine"];
 
@@ -93,7 +113,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
     name.starts_with("part-") && name.ends_with(".parquet")
 }
 
-fn encode(value: &str) -> String {
+pub(crate) fn encode(value: &str) -> String {
     let mut encoded = utf8_percent_encode(value, ENCODED).to_string();
     if encoded.len() > VALUE_BYTES {
         let hex = Digest::of(value.as_bytes()).hex();

@@ -1,0 +1,226 @@
+//! One Parquet file of the storage: its names, columns and rows.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Int64Type, TimestampMillisecondType};
+use arrow_array::{Array as _, BinaryArray, ListArray, RecordBatch, StringArray};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use tidegate_types::{Lsn, UnixMillis};
+use tidegate_wal::Stored;
+
+use super::{ReadError, StoredEvent};
+use crate::manifest::FileEntry;
+use crate::publish::partition;
+use crate::rows::{findings, patches};
+
+/// Rows that are decoded at once: few, since each may be large.
+const ROWS: usize = 64;
+/// The same of columns whose values are small.
+const SMALL_ROWS: usize = 4096;
+
+/// All that an event consists of.
+const EVENT: [&str; 8] =
+    ["event_id", "event_time", "revision", "lsn", "original", "patches", "context", "findings"];
+
+/// A file whose footer has been read.
+pub(super) struct StoredFile {
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    status: Stored,
+    tenant: String,
+    event_type: String,
+}
+
+impl StoredFile {
+    /// Reads the footer; `None` where the file is gone.
+    pub(super) fn open(folder: &Path, entry: &FileEntry) -> Result<Option<Self>, ReadError> {
+        let path = folder.join(&entry.path);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(ReadError::Io { path, source }),
+            Ok(file) => file,
+        };
+        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&file, options)
+            .map_err(|error| ReadError::File { path: path.clone(), found: error.to_string() })?;
+        let named = |key: &str| {
+            let pairs = metadata.metadata().file_metadata().key_value_metadata()?;
+            pairs.iter().find(|pair| pair.key == key)?.value.clone()
+        };
+        let parts = partition::parts(&entry.path);
+        let (Some(parts), Some(tenant), Some(event_type)) =
+            (parts, named("tidegate.tenant"), named("tidegate.type"))
+        else {
+            return Err(ReadError::File { path, found: "it does not tell its names".to_owned() });
+        };
+        Ok(Some(Self { path, metadata, status: parts.status, tenant, event_type }))
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// All rows of a few small columns.
+    pub(super) fn columns(&self, names: &[&str]) -> Result<Batches<'_>, ReadError> {
+        Ok(Batches { file: self, reader: self.read(names, SMALL_ROWS, None)? })
+    }
+
+    /// The events in ascending rows.
+    pub(super) fn events(&self, rows: impl Iterator<Item = usize>) -> Result<Events, ReadError> {
+        let ranges: Vec<Range<usize>> = rows.fold(Vec::new(), |mut ranges, row| {
+            match ranges.last_mut() {
+                Some(last) if last.end == row => last.end += 1,
+                _ => ranges.push(row..row + 1),
+            }
+            ranges
+        });
+        let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), self.rows());
+        let reader = self.read(&EVENT, ROWS, Some(selection))?;
+        Ok(Events { reader, batch: None })
+    }
+
+    fn read(
+        &self,
+        names: &[&str],
+        rows: usize,
+        selection: Option<RowSelection>,
+    ) -> Result<ParquetRecordBatchReader, ReadError> {
+        let file = File::open(&self.path)
+            .map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+        let builder = builder.with_projection(mask).with_batch_size(rows);
+        let builder = match selection {
+            Some(selection) => builder.with_row_selection(selection),
+            None => builder,
+        };
+        builder.build().map_err(|error| self.wrong(error))
+    }
+
+    pub(super) fn wrong(&self, found: impl ToString) -> ReadError {
+        ReadError::File { path: self.path.clone(), found: found.to_string() }
+    }
+
+    /// The next event of those that were asked for.
+    pub(super) fn next(&self, events: &mut Events) -> Result<StoredEvent, ReadError> {
+        let (batch, row) = match events.batch.take() {
+            Some((batch, row)) if row < batch.num_rows() => (batch, row),
+            _ => {
+                let batch = events.reader.next().ok_or_else(|| self.wrong("rows are missing"))?;
+                (batch.map_err(|error| self.wrong(error))?, 0)
+            }
+        };
+        let event = self.event(&batch, row);
+        events.batch = Some((batch, row + 1));
+        event.ok_or_else(|| self.wrong("a row cannot be read"))
+    }
+
+    fn event(&self, batch: &RecordBatch, row: usize) -> Option<StoredEvent> {
+        if row >= batch.num_rows() {
+            return None;
+        }
+        let text = |name| -> Option<&StringArray> { batch.column_by_name(name)?.as_string_opt() };
+        let optional = |name| {
+            let column = text(name)?;
+            Some(column.is_valid(row).then(|| column.value(row)))
+        };
+        let original: &BinaryArray = batch.column_by_name("original")?.as_binary_opt()?;
+        let event_time = batch.column_by_name("event_time")?;
+        let event_time = event_time.as_primitive_opt::<TimestampMillisecondType>()?;
+        let findings = batch.column_by_name("findings")?.as_list_opt::<i32>()?.value(row);
+        let patches = match optional("patches")? {
+            Some(json) => patches::from_json(json)?,
+            None => Vec::new(),
+        };
+        Some(StoredEvent {
+            event_id: text("event_id")?.value(row).parse().ok()?,
+            lsn: lsn_at(batch, row)?,
+            tenant: self.tenant.clone(),
+            event_type: self.event_type.clone(),
+            status: self.status,
+            revision: text("revision")?.value(row).parse().ok()?,
+            event_time: event_time.is_valid(row).then(|| millis(event_time.value(row))),
+            original: original.value(row).to_vec(),
+            patches,
+            findings: findings::to_json(findings.as_struct_opt()?)?,
+            context: optional("context")?.unwrap_or_default().as_bytes().to_vec(),
+        })
+    }
+}
+
+/// The events of some rows, one after the other.
+pub(super) struct Events {
+    reader: ParquetRecordBatchReader,
+    batch: Option<(RecordBatch, usize)>,
+}
+
+/// Some rows of small columns.
+pub(super) struct Batches<'a> {
+    file: &'a StoredFile,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Batches<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<Small>, ReadError> {
+        match self.reader.next() {
+            None => Ok(None),
+            Some(batch) => Ok(Some(Small(batch.map_err(|error| self.file.wrong(error))?))),
+        }
+    }
+}
+
+/// Values of small columns. Each answers `None` where the column was not asked for, or is another.
+pub(super) struct Small(RecordBatch);
+
+impl Small {
+    pub(super) fn rows(&self) -> usize {
+        self.0.num_rows()
+    }
+
+    pub(super) fn lsn(&self, row: usize) -> Option<Lsn> {
+        lsn_at(&self.0, row)
+    }
+
+    pub(super) fn received_at(&self, row: usize) -> Option<UnixMillis> {
+        let column = self.0.column_by_name("received_at")?;
+        let column = column.as_primitive_opt::<TimestampMillisecondType>()?;
+        (row < column.len()).then(|| millis(column.value(row)))
+    }
+
+    pub(super) fn text(&self, name: &str, row: usize) -> Option<&str> {
+        let column: &StringArray = self.0.column_by_name(name)?.as_string_opt()?;
+        (row < column.len()).then(|| column.value(row))
+    }
+
+    /// Tells rule and code of each finding of a row.
+    pub(super) fn findings(&self, row: usize, mut each: impl FnMut(&str, &str)) -> Option<()> {
+        let lists: &ListArray = self.0.column_by_name("findings")?.as_list_opt()?;
+        let (from, to) = (lists.value_offsets().get(row)?, lists.value_offsets().get(row + 1)?);
+        let structs = lists.values().as_struct_opt()?;
+        let rule: &StringArray = structs.column_by_name("rule")?.as_string_opt()?;
+        let code: &StringArray = structs.column_by_name("code")?.as_string_opt()?;
+        for at in usize::try_from(*from).ok()?..usize::try_from(*to).ok()? {
+            each(rule.value(at), code.value(at));
+        }
+        Some(())
+    }
+}
+
+fn lsn_at(batch: &RecordBatch, row: usize) -> Option<Lsn> {
+    let column = batch.column_by_name("lsn")?.as_primitive_opt::<Int64Type>()?;
+    (row < column.len()).then(|| u64::try_from(column.value(row)).ok().map(Lsn))?
+}
+
+fn millis(value: i64) -> UnixMillis {
+    UnixMillis(u64::try_from(value).unwrap_or(0))
+}
