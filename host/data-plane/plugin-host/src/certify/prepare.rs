@@ -112,8 +112,8 @@ pub(super) fn blame(
             | CompileError::Cache(_)),
         ) => return Err(Trouble(error.to_string())),
     };
-    let byte = offset(&detail);
-    step.problem(detail, Place { byte, ..Place::default() }, mend);
+    let (byte, function) = spot(&detail);
+    step.problem(detail, Place { byte, function, ..Place::default() }, mend);
     Ok(None)
 }
 
@@ -121,10 +121,19 @@ pub(super) fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The offset that the compiler's message ends with: `(at offset 0x2a)`.
-fn offset(message: &str) -> Option<usize> {
-    let (_, rest) = message.split_once("(at offset 0x")?;
-    usize::from_str_radix(rest.split_once(')')?.0, 16).ok()
+/// The offset and the function that a message of the compiler names: `function[3]: … at offset 36`,
+/// or `(at offset 0x24)`.
+fn spot(message: &str) -> (Option<usize>, Option<u32>) {
+    let after = |word: &str| message.split_once(word).map(|(_, rest)| rest);
+    let digits = |text: &str, radix| {
+        let end = text.find(|c: char| !c.is_digit(radix)).unwrap_or(text.len());
+        text.get(..end).unwrap_or_default().to_owned()
+    };
+    let byte = after("at offset ").and_then(|rest| match rest.strip_prefix("0x") {
+        Some(hex) => usize::from_str_radix(&digits(hex, 16), 16).ok(),
+        None => digits(rest, 10).parse().ok(),
+    });
+    (byte, after("function[").and_then(|rest| digits(rest, 10).parse().ok()))
 }
 
 #[cfg(test)]
@@ -132,10 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compilers_offset_is_found() {
-        assert_eq!(offset("type mismatch (at offset 0x2a)"), Some(42));
-        for none in ["", "at offset 0x2a", "(at offset 0x2a", "(at offset 0xzz)"] {
-            assert_eq!(offset(none), None, "{none}");
+    fn the_compilers_place_is_found() {
+        for (message, found) in [
+            ("type mismatch (at offset 0x2a)", (Some(42), None)),
+            ("wasm[0]::function[7]: invalid code at offset 36: wrong", (Some(36), Some(7))),
+            ("function[]: at offset x", (None, None)),
+            ("", (None, None)),
+        ] {
+            assert_eq!(spot(message), found, "{message}");
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) fn run(
         "bytes": packed.len(),
         "digest": digest,
     });
-    print.answer(&answer, || format!("{count} cases packed into {} {digest}", output.display()))?;
+    let cases = if count == 1 { "case" } else { "cases" };
+    print
+        .answer(&answer, || format!("{count} {cases} packed into {} {digest}", output.display()))?;
     Ok(())
 }
