@@ -32,7 +32,7 @@ fn main() {
     let target = out.ancestors().nth(4).expect("OUT_DIR is four folders deep").join("guest");
     build(&root, &target);
     let built = target.join(TARGET).join(PROFILE);
-    fs::write(out.join("table.rs"), table(&root, &built)).expect("OUT_DIR can be written");
+    fs::write(out.join("table.rs"), table(&root, &built, &out)).expect("OUT_DIR can be written");
 }
 
 /// Ends the build with the mend where the toolchain has no standard library for the target.
@@ -44,7 +44,7 @@ fn require_target() {
         .expect("rustc runs");
     let folder = String::from_utf8_lossy(&answer.stdout);
     if !answer.status.success() || !Path::new(folder.trim()).is_dir() {
-        fail(&format!(
+        fail(&format_args!(
             "the rule components need Rust's {TARGET} target: rustup target add {TARGET}"
         ));
     }
@@ -67,41 +67,38 @@ fn build(root: &Path, target: &Path) {
     }
     let answer = cargo.output().expect("cargo runs");
     if !answer.status.success() {
-        fail(&format!(
+        fail(&format_args!(
             "the rule components do not build:\n{}",
             String::from_utf8_lossy(&answer.stderr)
         ));
     }
 }
 
-/// The Rust text of the table of components.
-fn table(root: &Path, built: &Path) -> String {
+/// The Rust text of the table of components. Each carries its golden cases.
+fn table(root: &Path, built: &Path, out: &Path) -> String {
     let mut text = String::from("&[\n");
     for rule in RULES {
-        let component = built.join(format!("tidegate_rule_{rule}.wasm"));
+        let folder = root.join("plugins").join(rule).join("cases");
+        let cases = tidegate_golden::read_folder(&folder).unwrap_or_else(|error| fail(&error));
+        let component = fs::read(built.join(format!("tidegate_rule_{rule}.wasm")));
+        let component = component.expect("the component was built");
+        let packed = tidegate_golden::pack(&component, cases.clone());
+        let packed = packed.unwrap_or_else(|error| fail(&error));
+        let component = out.join(format!("{rule}.wasm"));
+        fs::write(&component, packed).expect("OUT_DIR can be written");
         let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
         let mut entry = format!(
             "Builtin {{ name: {rule:?}, version: {version:?}, component: include_bytes!({component:?}), cases: &[\n"
         );
-        for case in cases(&root.join("plugins").join(rule).join("cases")) {
-            let name = case.file_stem().expect("a file has a name").to_string_lossy();
-            writeln!(entry, "    ({name:?}, include_str!({case:?})),").expect("text can grow");
+        for case in &cases {
+            let path = folder.join(&case.file);
+            let name = case.file.trim_end_matches(".json");
+            writeln!(entry, "    ({name:?}, include_str!({path:?})),").expect("text can grow");
         }
         text += &entry;
         text += "] },\n";
     }
     text + "]\n"
-}
-
-/// The golden cases of a rule, sorted by name.
-fn cases(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("every rule has a folder of cases");
-    let mut cases: Vec<_> = entries
-        .map(|entry| entry.expect("a folder can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    cases.sort();
-    cases
 }
 
 fn variable(name: &str) -> PathBuf {
@@ -110,7 +107,7 @@ fn variable(name: &str) -> PathBuf {
 
 /// Ends the build with a message that cargo shows.
 #[allow(clippy::print_stderr, reason = "cargo shows a failed build script's standard error")]
-fn fail(message: &str) -> ! {
+fn fail(message: &dyn std::fmt::Display) -> ! {
     eprintln!("error: {message}");
     std::process::exit(1)
 }

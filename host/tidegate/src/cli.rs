@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use admin::{
-    KeyCommand, PluginCommand, RevisionCommand, SchemaCommand, TableCommand, TenantCommand,
+    KeyCommand, OfTenant, PluginCommand, RevisionCommand, SchemaCommand, TableCommand,
+    TenantCommand,
 };
 pub(crate) use post::{EndpointName, Format, PostArguments};
 

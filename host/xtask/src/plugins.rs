@@ -12,7 +12,7 @@ use crate::shell::{self, Failure};
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask plugins
 
-Builds the first-party rule components and prints, for each, its name, its size in bytes, its
+Builds the first-party rule components, packs their golden cases into them, and prints, for each, its name, its size in bytes, its
 SHA-256 digest and where it lies, ready for `tidegate plugin push`.
 ";
 
@@ -38,6 +38,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         let component = std::fs::read(&path);
         let component = component.map_err(|error| {
             Failure::message(format!("{} is not there: {error}", path.display()))
+        })?;
+        let cases =
+            tidegate_golden::read_folder(&shell::root().join("plugins").join(name).join("cases"));
+        let packed = cases.and_then(|cases| tidegate_golden::pack(&component, cases));
+        let component = packed.map_err(|error| Failure::message(format!("{name}: {error}")))?;
+        let path = target.join(format!("{name}.wasm"));
+        std::fs::write(&path, &component).map_err(|error| {
+            Failure::message(format!("{} cannot be written: {error}", path.display()))
         })?;
         let (size, digest) = (component.len(), digest(&component));
         println!("{name:<14} {size:>8}  {digest}  {}", path.display());

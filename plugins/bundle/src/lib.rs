@@ -7,7 +7,7 @@ pub struct Builtin {
     pub name: &'static str,
     /// Its version, which is Tidegate's own.
     pub version: &'static str,
-    /// The component's bytes.
+    /// The component's bytes; its golden cases travel in them.
     pub component: &'static [u8],
     /// Its golden cases: name and JSON text, sorted by name. The SDK documents their format.
     pub cases: &'static [(&'static str, &'static str)],

@@ -6,7 +6,7 @@
 
 mod cache;
 pub mod child;
-mod scan;
+pub(crate) mod scan;
 mod spawn;
 
 use std::path::PathBuf;
@@ -19,7 +19,9 @@ pub use cache::CacheError;
 pub use scan::{Import, ScanError, Scanned};
 pub use spawn::ChildError;
 
-use cache::Cache;
+use cache::{Cache, Loaded};
+
+use crate::engine::Purpose;
 
 /// How components are compiled.
 #[derive(Clone, Debug)]
@@ -66,6 +68,9 @@ pub enum CompileError {
     /// The component's fault: it does not fit the contract.
     #[error("the component does not fit the contract: {0}")]
     Link(String),
+    /// The component's fault: no instance of it can be made.
+    #[error("the component needs more than the host gives to any: {0}")]
+    Unfit(String),
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -100,42 +105,50 @@ pub(crate) struct Compiler {
     options: CompileOptions,
     cache: Cache,
     turn: tokio::sync::Semaphore,
-    compatibility: u64,
 }
 
 impl Compiler {
-    pub(crate) fn new(
-        options: CompileOptions,
-        engine: &wasmtime::Engine,
-    ) -> Result<Self, CacheError> {
-        let compatibility = crate::engine::compatibility(engine);
+    pub(crate) fn new(options: CompileOptions) -> Result<Self, CacheError> {
         let cache = Cache::open(&options.cache)?;
-        Ok(Self { options, cache, turn: tokio::sync::Semaphore::new(1), compatibility })
+        Ok(Self { options, cache, turn: tokio::sync::Semaphore::new(1) })
     }
 
+    pub(crate) fn options(&self) -> &CompileOptions {
+        &self.options
+    }
+
+    /// Compiles for an engine that was made for this purpose.
     pub(crate) async fn compile(
         &self,
         engine: &wasmtime::Engine,
+        purpose: Purpose,
         bytes: Bytes,
     ) -> Result<Compiled, CompileError> {
         let digest = Digest::of(&bytes);
         let scanned = scan::scan(&bytes, self.options.component_bytes)?;
-        let name = format!("{}-{:016x}", digest.hex(), self.compatibility);
-        if let Some(code) = self.cache.load(&name, engine)? {
-            return Ok(compiled(digest, code, scanned, Duration::ZERO));
+        let name = format!("{}-{:016x}", digest.hex(), crate::engine::compatibility(engine));
+        match self.cache.load(&name, engine)? {
+            Loaded::Code(code) => return Ok(compiled(digest, code, scanned, Duration::ZERO)),
+            Loaded::Unfit(why) => return Err(CompileError::Unfit(why)),
+            Loaded::Absent => {}
         }
         // The semaphore is never closed. It is held until the code is stored: two writers of one
         // file would spoil it.
         let _turn =
             self.turn.acquire().await.map_err(|_| ChildError::Unavailable("closed".into()))?;
-        if let Some(code) = self.cache.load(&name, engine)? {
-            return Ok(compiled(digest, code, scanned, Duration::ZERO));
+        match self.cache.load(&name, engine)? {
+            Loaded::Code(code) => return Ok(compiled(digest, code, scanned, Duration::ZERO)),
+            Loaded::Unfit(why) => return Err(CompileError::Unfit(why)),
+            Loaded::Absent => {}
         }
         let started = Instant::now();
-        let output = spawn::run(&self.options, bytes).await?;
+        let output = spawn::run(&self.options, bytes, purpose).await?;
         self.cache.store(&name, &output)?;
-        let code = self.cache.load(&name, engine)?.ok_or(CacheError::Vanished)?;
-        Ok(compiled(digest, code, scanned, started.elapsed()))
+        match self.cache.load(&name, engine)? {
+            Loaded::Code(code) => Ok(compiled(digest, code, scanned, started.elapsed())),
+            Loaded::Unfit(why) => Err(CompileError::Unfit(why)),
+            Loaded::Absent => Err(CacheError::Vanished.into()),
+        }
     }
 }
 

@@ -28,9 +28,35 @@ fn tunables() -> Config {
     config
 }
 
-/// The engine that compiles: no pool, whose address space would be beyond the child's limit.
-pub(crate) fn compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&tunables())
+/// What compiled code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Judging events.
+    Run,
+    /// Counting instructions as fuel, when a component is certified.
+    Certify,
+}
+
+impl Purpose {
+    /// How the child that compiles is told.
+    pub(crate) fn argument(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Certify => "certify",
+        }
+    }
+
+    pub(crate) fn from_argument(text: &str) -> Option<Self> {
+        [Self::Run, Self::Certify].into_iter().find(|purpose| purpose.argument() == text)
+    }
+}
+
+/// An engine without a pool. It compiles in the child, whose address space a pool would not fit
+/// into, and it runs what is certified.
+pub(crate) fn without_pool(purpose: Purpose) -> wasmtime::Result<Engine> {
+    let mut config = tunables();
+    config.consume_fuel(purpose == Purpose::Certify);
+    Engine::new(&config)
 }
 
 /// The engine that runs.
@@ -70,6 +96,8 @@ mod tests {
     #[test]
     fn the_child_compiles_for_the_host() {
         let host = running(&Limits { max_instances: 2, ..Limits::default() }).expect("engine");
-        assert_eq!(compatibility(&host), compatibility(&compiling().expect("engine")));
+        let child = |purpose| compatibility(&without_pool(purpose).expect("engine"));
+        assert_eq!(compatibility(&host), child(Purpose::Run));
+        assert_ne!(child(Purpose::Run), child(Purpose::Certify), "their code is kept apart");
     }
 }

@@ -5,7 +5,7 @@
 //! back; `together` makes one batch of single events; `pool` keeps stores warm, `registry` knows all of them.
 
 pub(crate) mod instance;
-mod outcome;
+pub(crate) mod outcome;
 mod plan;
 pub(crate) mod pool;
 pub(crate) mod registry;

@@ -13,6 +13,7 @@ use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::compile::{CacheError, CompileError, CompileOptions, Compiled, Compiler, Component};
+use crate::engine::Purpose;
 use crate::evaluate::instance::{ConfigureError, Fault};
 use crate::evaluate::pool::Pool;
 use crate::evaluate::registry::{Registry, RuleKey};
@@ -59,10 +60,10 @@ pub enum AdmitError {
 
 /// Runs rule components. Cheap to share behind an `Arc`.
 pub struct PluginHost {
-    engine: Engine,
-    linker: Linker<State>,
-    compiler: Compiler,
-    limits: SharedLimits,
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) compiler: Compiler,
+    pub(crate) limits: SharedLimits,
     workers: usize,
     rules: Arc<Registry>,
     /// Turns for calls that are longer than a slice: half of the workers are left to short ones.
@@ -85,11 +86,8 @@ impl PluginHost {
         let HostOptions { compile, limits, workers } = options;
         let fail = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
         let engine = crate::engine::running(&limits).map_err(fail)?;
-        let mut linker = Linker::new(&engine);
-        crate::guest::wasi::link(&mut linker).map_err(fail)?;
-        Bindings::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
-            .map_err(fail)?;
-        let compiler = Compiler::new(compile, &engine)?;
+        let linker = linker(&engine).map_err(fail)?;
+        let compiler = Compiler::new(compile)?;
         tick(&engine, limits.epoch_tick).map_err(HostError::Thread)?;
         let limits = Arc::new(arc_swap::ArcSwap::from_pointee(limits));
         let long_calls = Arc::new(Semaphore::new(workers.div_ceil(2).max(1)));
@@ -107,9 +105,8 @@ impl PluginHost {
     /// # Errors
     /// Says whether the component or the host is to blame.
     pub async fn compile(&self, bytes: Bytes) -> Result<Compiled, CompileError> {
-        let compiled = self.compiler.compile(&self.engine, bytes).await?;
-        let pre = self.linker.instantiate_pre(&compiled.component.code);
-        pre.and_then(RulePre::new).map_err(|error| CompileError::Link(format!("{error:#}")))?;
+        let compiled = self.compiler.compile(&self.engine, Purpose::Run, bytes).await?;
+        link(&self.linker, &compiled.component).map_err(CompileError::Link)?;
         Ok(compiled)
     }
 
@@ -149,18 +146,7 @@ impl PluginHost {
         let broken = |detail: String| {
             AdmitError::Problems(vec![ProblemPart { pointer: String::new(), detail }])
         };
-        let pre = self
-            .linker
-            .instantiate_pre(&component.code)
-            .map_err(|error| broken(format!("{error:#}")))?;
-        let pre = RulePre::new(pre).map_err(|error| broken(format!("{error:#}")))?;
-        let source = Source {
-            engine: self.engine.clone(),
-            pre,
-            config,
-            long_calls: Arc::clone(&self.long_calls),
-            rules: Arc::clone(&self.rules),
-        };
+        let source = self.source(component, config).map_err(broken)?;
         let limits = self.limits.load();
         let started = source.start(&limits, limits.retire_after_calls).await;
         let (mut instance, given) = started.map_err(|error| match error {
@@ -185,6 +171,20 @@ impl PluginHost {
         Ok(rule)
     }
 
+    /// What instances of a component are made from.
+    ///
+    /// # Errors
+    /// Where it does not fit the contract.
+    pub(crate) fn source(&self, component: &Component, config: String) -> Result<Source, String> {
+        Ok(self.source_in(self.engine.clone(), link(&self.linker, component)?, config))
+    }
+
+    /// The same in another engine.
+    pub(crate) fn source_in(&self, engine: Engine, pre: RulePre<State>, config: String) -> Source {
+        let (long_calls, rules) = (Arc::clone(&self.long_calls), Arc::clone(&self.rules));
+        Source { engine, pre, config, long_calls, rules }
+    }
+
     fn turns_of(&self, tenant: &TenantId, calls: usize) -> Arc<Semaphore> {
         let fresh = || Arc::new(Semaphore::new(calls.max(1)));
         match self.turns.lock() {
@@ -192,6 +192,23 @@ impl PluginHost {
             Err(_) => fresh(),
         }
     }
+}
+
+/// Everything that a component may import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    crate::guest::wasi::link(&mut linker)?;
+    Bindings::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// Checks that a component fits the contract; the error says why it does not.
+pub(crate) fn link(
+    linker: &Linker<State>,
+    component: &Component,
+) -> Result<RulePre<State>, String> {
+    let pre = linker.instantiate_pre(&component.code);
+    pre.and_then(RulePre::new).map_err(|error| format!("{error:#}"))
 }
 
 /// The tables of a manifest, in its order.
@@ -224,7 +241,7 @@ fn resolve_tables(
 }
 
 /// Advances the epoch from a thread of its own, until the engine is gone.
-fn tick(engine: &Engine, every: Duration) -> std::io::Result<()> {
+pub(crate) fn tick(engine: &Engine, every: Duration) -> std::io::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new().name("epoch".into()).spawn(move || {
         while let Some(engine) = engine.upgrade() {

@@ -103,6 +103,18 @@ pub(crate) enum PluginCommand {
         /// A component as .wasm; - for standard input
         file: PathBuf,
     },
+    /// Put golden cases into a component, in place of those that it has, for the gateway to check
+    /// it with
+    Pack {
+        /// A component as .wasm
+        component: PathBuf,
+        /// Folder of golden cases, *.json
+        #[arg(long, value_name = "FOLDER")]
+        cases: PathBuf,
+        /// Where to write it [default: over COMPONENT]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// List a tenant's components, the built-in ones among them
     List {
         #[command(flatten)]

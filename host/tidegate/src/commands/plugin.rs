@@ -1,69 +1,77 @@
 //! `tidegate plugin`: the components that a tenant's rules are made of.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use tidegate_types::Digest;
 
 use super::{Context, files};
-use crate::cli::PluginCommand;
+use crate::cli::{Global, OfTenant, PluginCommand};
 use crate::client::{Body, path};
-use crate::output::cell;
+use crate::output::{Printer, cell};
+
+mod pack;
 
 /// More than any gateway takes; it says itself what it takes.
 const MAX_BYTES: u64 = 256 << 20;
 
-pub(super) fn run(context: &Context, command: PluginCommand) -> anyhow::Result<()> {
-    let Context { admin, print } = context;
+pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<()> {
+    let context = || super::context(global);
     match command {
-        PluginCommand::Push { of, name, file } => {
-            let bytes = files::read_whole(&file, MAX_BYTES)?;
-            let path = path(&["tenants", &of.tenant, "plugins", &name, "versions"]);
-            // RFC 9530: the gateway compares what arrives with what was read here.
-            let sum = format!("sha-256=:{}:", STANDARD.encode(Digest::of(&bytes).0));
-            let body = Body::Wasm { bytes, content_digest: HeaderValue::try_from(sum)? };
-            let stored = admin.post(&path, body)?;
-            print.answer(&stored, || {
-                format!(
-                    "plugin {name} version {} {}",
-                    cell(&stored, "/version"),
-                    cell(&stored, "/digest")
-                )
-            })?;
+        PluginCommand::Push { of, name, file } => push(&context()?, &of, &name, &file),
+        PluginCommand::Pack { component, cases, output } => {
+            pack::run(Printer::new(global.json), &component, &cases, output.as_deref())
         }
-        PluginCommand::List { of } => {
-            let list = admin.get(&path(&["tenants", &of.tenant, "plugins"]))?;
-            print.list(
-                &list,
-                &[
-                    ("NAME", "/name"),
-                    ("VERSION", "/version"),
-                    ("BUILT IN", "/builtin"),
-                    ("DIGEST", "/digest"),
-                    ("BYTES", "/bytes"),
-                    ("CREATED", "/created_at"),
-                ],
-            )?;
-        }
-        PluginCommand::Inspect { of, name, version } => {
-            let at = path(&["tenants", &of.tenant, "plugins", &name, "versions", &version]);
-            let found = admin.get(&at)?;
-            print.one(
-                &found,
-                &[
-                    ("name", "/name"),
-                    ("version", "/version"),
-                    ("built in", "/builtin"),
-                    ("digest", "/digest"),
-                    ("bytes", "/bytes"),
-                    ("imports", "/inspection/imports"),
-                    ("exports", "/inspection/exports"),
-                    ("compile ms", "/inspection/compile_ms"),
-                    ("code bytes", "/inspection/code_bytes"),
-                    ("manifest", "/inspection/manifest"),
-                ],
-            )?;
-        }
+        PluginCommand::List { of } => list(&context()?, &of),
+        PluginCommand::Inspect { of, name, version } => inspect(&context()?, &of, &name, &version),
     }
+}
+
+fn push(context: &Context, of: &OfTenant, name: &str, file: &Path) -> anyhow::Result<()> {
+    let bytes = files::read_whole(file, MAX_BYTES)?;
+    let path = path(&["tenants", &of.tenant, "plugins", name, "versions"]);
+    // RFC 9530: the gateway compares what arrives with what was read here.
+    let sum = format!("sha-256=:{}:", STANDARD.encode(Digest::of(&bytes).0));
+    let body = Body::Wasm { bytes, content_digest: HeaderValue::try_from(sum)? };
+    let stored = context.admin.post(&path, body)?;
+    context.print.answer(&stored, || {
+        let (version, digest) = (cell(&stored, "/version"), cell(&stored, "/digest"));
+        format!("plugin {name} version {version} {digest}")
+    })?;
+    Ok(())
+}
+
+fn list(context: &Context, of: &OfTenant) -> anyhow::Result<()> {
+    let list = context.admin.get(&path(&["tenants", &of.tenant, "plugins"]))?;
+    let columns = [
+        ("NAME", "/name"),
+        ("VERSION", "/version"),
+        ("BUILT IN", "/builtin"),
+        ("DIGEST", "/digest"),
+        ("BYTES", "/bytes"),
+        ("CREATED", "/created_at"),
+    ];
+    context.print.list(&list, &columns)?;
+    Ok(())
+}
+
+fn inspect(context: &Context, of: &OfTenant, name: &str, version: &str) -> anyhow::Result<()> {
+    let at = path(&["tenants", &of.tenant, "plugins", name, "versions", version]);
+    let found = context.admin.get(&at)?;
+    let fields = [
+        ("name", "/name"),
+        ("version", "/version"),
+        ("built in", "/builtin"),
+        ("digest", "/digest"),
+        ("bytes", "/bytes"),
+        ("imports", "/inspection/imports"),
+        ("exports", "/inspection/exports"),
+        ("compile ms", "/inspection/compile_ms"),
+        ("code bytes", "/inspection/code_bytes"),
+        ("manifest", "/inspection/manifest"),
+    ];
+    context.print.one(&found, &fields)?;
     Ok(())
 }

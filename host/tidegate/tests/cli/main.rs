@@ -4,6 +4,7 @@
 
 mod admin;
 mod errors;
+mod pack;
 mod post;
 mod server;
 mod support;

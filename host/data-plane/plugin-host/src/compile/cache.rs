@@ -36,6 +36,14 @@ pub enum CacheError {
     Random(getrandom::Error),
 }
 
+/// What there is of a component's code.
+pub(super) enum Loaded {
+    Code(Component),
+    Absent,
+    /// It needs more than the engine gives to any component.
+    Unfit(String),
+}
+
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
@@ -83,16 +91,12 @@ impl Cache {
         mac
     }
 
-    /// Loads code; `None` where there is none, or none that can be trusted.
-    pub(super) fn load(
-        &self,
-        name: &str,
-        engine: &Engine,
-    ) -> Result<Option<Component>, CacheError> {
+    /// Loads code. Code that cannot be trusted is removed, and absent.
+    pub(super) fn load(&self, name: &str, engine: &Engine) -> Result<Loaded, CacheError> {
         let path = self.path(name);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
             Err(source) => return Err(CacheError::Io { path, source }),
         };
         let trusted = bytes.split_at_checked(MAC_BYTES).and_then(|(tag, code)| {
@@ -106,7 +110,13 @@ impl Cache {
                 reason = "the MAC proves that this program's own compiler wrote the code"
             )]
             let component = unsafe { Component::deserialize(engine, code) };
-            component.ok()
+            match component {
+                Ok(component) => Some(Loaded::Code(component)),
+                // Real code that the engine does not take: it wants more than the pool gives.
+                Err(error) => {
+                    Engine::detect_precompiled(code).map(|_| Loaded::Unfit(format!("{error:#}")))
+                }
+            }
         });
         if loaded.is_some() {
             // The time of the last use; without it the code is compiled again one day.
@@ -116,7 +126,7 @@ impl Cache {
             tracing::warn!(name, "compiled code does not match its mac, compiling again");
             fs::remove_file(&path).map_err(|source| CacheError::Io { path, source })?;
         }
-        Ok(loaded)
+        Ok(loaded.unwrap_or(Loaded::Absent))
     }
 
     pub(super) fn store(&self, name: &str, code: &[u8]) -> Result<(), CacheError> {

@@ -6,29 +6,67 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use crate::engine::Purpose;
+
 /// Stack of the compiling thread: hostile functions can make the compiler recurse.
 const STACK_BYTES: usize = 64 << 20;
 
-/// Runs as the child. `arguments` are address space in bytes, CPU seconds, and the bound on input
-/// in bytes.
+/// Runs as the child. `arguments` are address space in bytes, CPU seconds, the bound on input in
+/// bytes, and what the code is for.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err((code, message)) => {
             // The parent reads one line; there is nobody to tell where that fails.
             drop(writeln!(io::stderr(), "{message}"));
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
 
-fn run(arguments: &[String]) -> Result<(), String> {
+/// The exit code of a child that the component made fail.
+const REFUSED: u8 = 1;
+/// The exit code of a child that could not do its work, whatever the component.
+pub(super) const UNABLE: u8 = 3;
+
+fn run(arguments: &[String]) -> Result<(), (u8, String)> {
+    let unable = |message: String| (UNABLE, message);
+    let Bounds { input, purpose } = prepare(arguments).map_err(unable)?;
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(input).read_to_end(&mut bytes);
+    read.map_err(|error| unable(error.to_string()))?;
+    let code = std::thread::Builder::new()
+        .name("compile".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let engine = crate::engine::without_pool(purpose);
+            let engine = engine.map_err(|error| format!("{error:#}"))?;
+            engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))
+        })
+        .map_err(|error| unable(error.to_string()))?
+        .join()
+        .map_err(|_| (REFUSED, "the compiler panicked".to_owned()))?
+        .map_err(|message| (REFUSED, message))?;
+    let mut out = io::stdout().lock();
+    out.write_all(&code).and_then(|()| out.flush()).map_err(|error| unable(error.to_string()))
+}
+
+struct Bounds {
+    /// Bytes of the component.
+    input: u64,
+    purpose: Purpose,
+}
+
+/// Bounds this process.
+fn prepare(arguments: &[String]) -> Result<Bounds, String> {
     let number = |at: usize| -> Result<u64, String> {
-        let text = arguments.get(at).ok_or("the compiler needs three arguments")?;
+        let text = arguments.get(at).ok_or("the compiler needs four arguments")?;
         text.parse().map_err(|_| format!("`{text}` is no number"))
     };
     let (memory, cpu, input) = (number(0)?, number(1)?, number(2)?);
+    let purpose = arguments.get(3).and_then(|text| Purpose::from_argument(text));
+    let purpose = purpose.ok_or("the compiler is not told what the code is for")?;
     for (resource, limit) in [
         (Resource::As, memory),
         (Resource::Cpu, cpu),
@@ -41,18 +79,5 @@ fn run(arguments: &[String]) -> Result<(), String> {
     }
     rustix::process::nice(19)
         .map_err(|error| format!("the priority cannot be lowered: {error}"))?;
-    let mut bytes = Vec::new();
-    io::stdin().lock().take(input).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let code = std::thread::Builder::new()
-        .name("compile".into())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            let engine = crate::engine::compiling().map_err(|error| format!("{error:#}"))?;
-            engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))
-        })
-        .map_err(|error| error.to_string())?
-        .join()
-        .map_err(|_| "the compiler panicked".to_owned())??;
-    let mut out = io::stdout().lock();
-    out.write_all(&code).and_then(|()| out.flush()).map_err(|error| error.to_string())
+    Ok(Bounds { input, purpose })
 }

@@ -2,13 +2,15 @@
 //! larger than honest compilers make them, and what it imports. Whether it is valid in every detail
 //! is the compiler's to say.
 
-use wasmparser::{ComponentTypeRef, Encoding, Payload};
+use wasmparser::{ComponentTypeRef, Encoding, Payload, TypeRef};
 
 /// Bytes of one function's body.
 const MAX_BODY_BYTES: usize = 256 << 10;
 const MAX_FUNCTIONS: u32 = 60_000;
 /// Modules and components within components.
 const MAX_NESTING: usize = 4;
+/// Problems that are told of one component.
+const MAX_PROBLEMS: usize = 32;
 
 /// Interfaces that may be imported, without their versions.
 const ALLOWED: [&str; 9] = [
@@ -56,57 +58,151 @@ pub enum ScanError {
     Import(String),
 }
 
+/// Where in a component something stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// Offset in the component's bytes.
+    pub(crate) byte: Option<usize>,
+    /// Index of a function within its module, imported ones included.
+    pub(crate) function: Option<u32>,
+    pub(crate) import: Option<String>,
+}
+
+/// What a scan saw.
+#[derive(Debug, Default)]
+pub(crate) struct Examined {
+    pub(crate) functions: u32,
+    pub(crate) largest_function: usize,
+    /// Modules and components within components.
+    pub(crate) nesting: usize,
+    pub(crate) imports: Vec<Import>,
+    pub(crate) exports: Vec<String>,
+    pub(crate) problems: Vec<(ScanError, Spot)>,
+}
+
+/// Looks at a component; answers the first problem.
 pub(super) fn scan(bytes: &[u8], limit: usize) -> Result<Scanned, ScanError> {
-    if bytes.len() > limit {
-        return Err(ScanError::TooLarge { bytes: bytes.len(), limit });
+    let Examined { imports, exports, problems, .. } = examine(bytes, limit);
+    match problems.into_iter().next() {
+        Some((problem, _)) => Err(problem),
+        None => Ok(Scanned { imports, exports }),
     }
-    let mut functions = 0u32;
-    let mut depth = 0usize;
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+}
+
+/// Looks at a component; answers all problems, or as many as anybody reads.
+pub(crate) fn examine(bytes: &[u8], limit: usize) -> Examined {
+    let mut scan = Scan::default();
+    if bytes.len() > limit {
+        scan.problem(ScanError::TooLarge { bytes: bytes.len(), limit }, Spot::default());
+        return scan.seen;
+    }
     for payload in wasmparser::Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| ScanError::NotWasm(error.to_string()))? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(ScanError::CoreModule);
+        let parsed = match payload {
+            Ok(payload) => scan.payload(payload),
+            Err(error) => Err((ScanError::NotWasm(error.to_string()), at(error.offset()))),
+        };
+        // What follows cannot be read.
+        if let Err((problem, spot)) = parsed {
+            scan.problem(problem, spot);
+            break;
+        }
+    }
+    scan.seen
+}
+
+fn at(byte: usize) -> Spot {
+    Spot { byte: Some(byte), ..Spot::default() }
+}
+
+fn invalid(error: &wasmparser::BinaryReaderError) -> (ScanError, Spot) {
+    (ScanError::Invalid(error.to_string()), at(error.offset()))
+}
+
+/// A scan that is under way.
+#[derive(Default)]
+struct Scan {
+    seen: Examined,
+    depth: usize,
+    /// Functions of the module that have passed.
+    passed: u32,
+}
+
+impl Scan {
+    fn problem(&mut self, problem: ScanError, spot: Spot) {
+        if self.seen.problems.len() < MAX_PROBLEMS {
+            self.seen.problems.push((problem, spot));
+        }
+    }
+
+    /// # Errors
+    /// Where nothing that follows makes sense.
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), (ScanError, Spot)> {
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } => {
+                if self.depth == 0 {
+                    return Err((ScanError::CoreModule, at(0)));
+                }
+                self.passed = 0;
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
-                depth += 1;
-                if depth > MAX_NESTING {
-                    return Err(ScanError::Nested);
+            Payload::ModuleSection { unchecked_range: range, .. }
+            | Payload::ComponentSection { unchecked_range: range, .. } => {
+                self.depth += 1;
+                self.seen.nesting = self.seen.nesting.max(self.depth);
+                if self.depth == MAX_NESTING + 1 {
+                    self.problem(ScanError::Nested, at(range.start));
                 }
             }
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CodeSectionStart { count, .. } => {
-                functions = functions.saturating_add(count);
-                if functions > MAX_FUNCTIONS {
-                    return Err(ScanError::ManyFunctions);
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.map_err(|error| invalid(&error))?;
+                    if matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
+                        self.passed = self.passed.saturating_add(1);
+                    }
+                }
+            }
+            Payload::CodeSectionStart { count, range, .. } => {
+                let before = self.seen.functions;
+                self.seen.functions = before.saturating_add(count);
+                if before <= MAX_FUNCTIONS && self.seen.functions > MAX_FUNCTIONS {
+                    self.problem(ScanError::ManyFunctions, at(range.start));
                 }
             }
             Payload::CodeSectionEntry(body) => {
                 let (offset, bytes) = (body.range().start, body.as_bytes().len());
+                self.seen.largest_function = self.seen.largest_function.max(bytes);
                 if bytes > MAX_BODY_BYTES {
-                    return Err(ScanError::LargeFunction { offset, bytes });
+                    let spot = Spot { function: Some(self.passed), ..at(offset) };
+                    self.problem(ScanError::LargeFunction { offset, bytes }, spot);
                 }
+                self.passed = self.passed.saturating_add(1);
             }
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    let import = import.map_err(|error| ScanError::Invalid(error.to_string()))?;
+            Payload::ComponentImportSection(section) if self.depth == 0 => {
+                for import in section.into_iter_with_offsets() {
+                    let (offset, import) = import.map_err(|error| invalid(&error))?;
                     // Types are imported alongside the interfaces that use them.
                     if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        check_import(import.name.name)?;
-                        imports.push(Import(import.name.name.to_owned()));
+                        self.import(import.name.name, offset);
                     }
                 }
             }
-            Payload::ComponentExportSection(section) if depth == 0 => {
+            Payload::ComponentExportSection(section) if self.depth == 0 => {
                 for export in section {
-                    let export = export.map_err(|error| ScanError::Invalid(error.to_string()))?;
-                    exports.push(export.name.name.to_owned());
+                    let export = export.map_err(|error| invalid(&error))?;
+                    self.seen.exports.push(export.name.name.to_owned());
                 }
             }
             _ => {}
         }
+        Ok(())
     }
-    Ok(Scanned { imports, exports })
+
+    fn import(&mut self, name: &str, offset: usize) {
+        if let Err(problem) = check_import(name) {
+            self.problem(problem, Spot { import: Some(name.to_owned()), ..at(offset) });
+        }
+        self.seen.imports.push(Import(name.to_owned()));
+    }
 }
 
 fn check_import(name: &str) -> Result<(), ScanError> {
@@ -135,6 +231,29 @@ mod tests {
             scan(&[0; 101], 100).map(|_| ()),
             Err(ScanError::TooLarge { bytes: 101, limit: 100 })
         );
+    }
+
+    /// A component with the sections of others: a name, its kind, and what it imports.
+    #[test]
+    fn every_problem_is_told_with_its_place() {
+        let import = |name: &str| {
+            // An extern name, then the type: component 0.
+            [&[0, u8::try_from(name.len()).expect("short")], name.as_bytes(), &[4, 0]].concat()
+        };
+        let imports = [vec![2], import("wasi:http/types@0.2.0"), import("env")].concat();
+        let mut bytes = vec![0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+        // An empty component type to import by, then the imports.
+        bytes.extend([7, 3, 1, 0x41, 0]);
+        bytes.extend([10, u8::try_from(imports.len()).expect("short")]);
+        bytes.extend(imports);
+        let seen = examine(&bytes, 1000);
+        let told: Vec<_> = seen.problems.iter().map(|(_, spot)| spot.clone()).collect();
+        let spot = |import: &str, byte| Spot {
+            import: Some(import.into()),
+            byte: Some(byte),
+            function: None,
+        };
+        assert_eq!(told, [spot("wasi:http/types@0.2.0", 16), spot("env", 41)], "{seen:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::CompileOptions;
+use crate::engine::Purpose;
 
 /// Bytes of the child's error message that are kept.
 const MESSAGE_BYTES: u64 = 2048;
@@ -32,7 +33,11 @@ pub enum ChildError {
     Unavailable(String),
 }
 
-pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Vec<u8>, ChildError> {
+pub(super) async fn run(
+    options: &CompileOptions,
+    component: Bytes,
+    purpose: Purpose,
+) -> Result<Vec<u8>, ChildError> {
     let unavailable = |error: std::io::Error| ChildError::Unavailable(error.to_string());
     let (program, arguments) = options
         .command
@@ -44,6 +49,7 @@ pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Ve
             [options.memory_bytes, options.cpu_seconds, component.len() as u64]
                 .map(|n| n.to_string()),
         )
+        .arg(purpose.argument())
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -78,8 +84,14 @@ pub(super) async fn run(options: &CompileOptions, component: Bytes) -> Result<Ve
     };
     match (status.success(), status.code()) {
         (true, _) => Ok(code),
-        (false, Some(_)) if !message.is_empty() => {
-            Err(ChildError::Refused(String::from_utf8_lossy(&message).trim_end().to_owned()))
+        (false, Some(code)) if !message.is_empty() => {
+            let message = String::from_utf8_lossy(&message).trim_end().to_owned();
+            let unable = code == i32::from(super::child::UNABLE);
+            Err(if unable {
+                ChildError::Unavailable(message)
+            } else {
+                ChildError::Refused(message)
+            })
         }
         (false, _) => Err(ChildError::Ended(status.to_string())),
     }

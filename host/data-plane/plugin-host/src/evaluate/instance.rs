@@ -40,6 +40,8 @@ pub(crate) struct Instance {
     store: Store<State>,
     bindings: Bindings,
     calls_left: u32,
+    /// Is the engine one that counts fuel?
+    fuelled: bool,
 }
 
 impl Instance {
@@ -52,12 +54,14 @@ impl Instance {
         let mut store = Store::new(&source.engine, State::new(limits, &source.long_calls));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|context| Ok(at_deadline(&context.data().meter)));
+        // Only an engine that counts fuel lets it be set.
+        let fuelled = store.set_fuel(u64::MAX).is_ok();
         begin(&mut store, limits);
         let meter = Arc::clone(&store.data().meter);
         let instantiate = source.pre.instantiate_async(&mut store);
         let bindings = metered(&meter, limits.call_wall, instantiate).await;
         let bindings = settle(bindings, &store)?;
-        let instance = Self { store, bindings, calls_left: calls };
+        let instance = Self { store, bindings, calls_left: calls, fuelled };
         instance.configure(&source.config, limits).await
     }
 
@@ -111,6 +115,25 @@ impl Instance {
             Err(contract::Fault::Transient(message)) => Err(Fault::Transient(clipped(message))),
             Err(contract::Fault::Permanent(message)) => Err(Fault::Permanent(clipped(message))),
         }
+    }
+
+    /// The same, and the fuel that the call used: nothing where the engine does not count it.
+    pub(crate) async fn evaluate_counted(
+        &mut self,
+        call: Call,
+        limits: &Limits,
+    ) -> Result<(Checked, u64), Fault> {
+        if self.fuelled {
+            // The engine counts fuel, so it can be set.
+            drop(self.store.set_fuel(u64::MAX));
+        }
+        let checked = self.evaluate(call, limits).await?;
+        Ok((checked, u64::MAX - self.store.get_fuel().unwrap_or(u64::MAX)))
+    }
+
+    /// Linear memory that the instance has, in bytes. It never shrinks.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.held
     }
 
     fn emit_log(&mut self, call: Option<&Call>) {

@@ -36,6 +36,8 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Each row comes from a request of its own.
     pub(super) apart: bool,
+    /// In a golden case the host columns are what the case says: for each row an object of them.
+    pub(crate) given: Option<Arc<[Document]>>,
     /// For each `@occurrence…` column: the number of each row.
     occurrences: HashMap<Arc<str>, Vec<u32>>,
 }
@@ -43,7 +45,7 @@ pub struct Batch {
 impl Batch {
     #[must_use]
     pub fn new(tenant: TenantId, node: Arc<str>, rows: Vec<Row>) -> Self {
-        Self { tenant, node, rows, apart: false, occurrences: HashMap::new() }
+        Self { tenant, node, rows, apart: false, given: None, occurrences: HashMap::new() }
     }
 
     /// Rows that come from a request each.

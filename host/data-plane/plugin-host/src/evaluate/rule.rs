@@ -231,7 +231,12 @@ fn give_up(said: &mut Said, rows: &[u32], why: &Arc<str>) {
 }
 
 /// Cuts rows into parts whose events have at most `limit` bytes; a single row is never cut.
-fn split<'r>(batch: &Batch, rows: &'r [u32], factor: usize, limit: usize) -> Vec<&'r [u32]> {
+pub(crate) fn split<'r>(
+    batch: &Batch,
+    rows: &'r [u32],
+    factor: usize,
+    limit: usize,
+) -> Vec<&'r [u32]> {
     let bytes =
         |row: &u32| batch.rows.get(*row as usize).map_or(0, |row| row.root().span().len() * factor);
     let mut parts = Vec::with_capacity(1);

@@ -1,6 +1,6 @@
 //! Columns: the cells of one field over the rows of a call, laid out as the contract says.
 
-use tidegate_event::{Hints, Kind, Node, Pointer, number};
+use tidegate_event::{Document, Hints, Kind, Node, Pointer, number};
 
 use super::bindings::types::{CellType, Column};
 use super::manifest::{Field, Source};
@@ -127,6 +127,11 @@ pub(super) fn room(fields: impl Iterator<Item = CellType>, rows: usize) -> Colum
 /// Adds the column of a field over the rows of a call.
 pub(super) fn append(column: Column, call: &Call, field: &Field, hints: &mut Hints) -> Column {
     let mut cells = Cells { cell: field.cell, column };
+    if let Some(given) = &call.batch.given
+        && given_cells(&mut cells, call, field, given)
+    {
+        return cells.finish();
+    }
     match &field.source {
         Source::Event(pointer) => event_cells(&mut cells, call, pointer, hints),
         Source::Tenant => {
@@ -160,6 +165,22 @@ pub(super) fn append(column: Column, call: &Call, field: &Field, hints: &mut Hin
         }
     }
     cells.finish()
+}
+
+/// A host column of a golden case; false where the case does not say it and the host counts it.
+fn given_cells(cells: &mut Cells, call: &Call, field: &Field, given: &[Document]) -> bool {
+    let name = field.text.replace('~', "~0").replace('/', "~1");
+    let pointer = match (&field.source, format!("/{name}").parse::<Pointer>()) {
+        (Source::Event(_), _) | (_, Err(_)) => return false,
+        (_, Ok(pointer)) => pointer,
+    };
+    let at = |row: &u32| given.get(*row as usize).and_then(|row| pointer.resolve(row.at(0)));
+    let counted = matches!(field.source, Source::Occurrence(_));
+    if counted && call.rows.iter().any(|row| at(row).is_none()) {
+        return false;
+    }
+    call.rows.iter().for_each(|row| cells.node(at(row)));
+    true
 }
 
 fn event_cells(cells: &mut Cells, call: &Call, pointer: &Pointer, hints: &mut Hints) {

@@ -68,7 +68,7 @@ impl State {
     /// Resets what is counted per call, and takes the limits of now.
     pub(crate) fn begin(&mut self, limits: &Limits) {
         self.meter.begin(limits.call_budget, limits.slice_ticks());
-        self.memory = Memory::new(limits);
+        self.memory = Memory { held: self.memory.held, ..Memory::new(limits) };
         self.table.set_max_capacity(limits.max_handles);
         if let Ok(mut log) = self.log.lock() {
             log.begin(limits.log_lines_per_call, limits.log_bytes_per_call);
@@ -88,11 +88,14 @@ pub(crate) struct Memory {
     limit: usize,
     elements: usize,
     pub(crate) denied: bool,
+    /// Bytes that the guest has, all its memories together.
+    pub(crate) held: usize,
 }
 
 impl Memory {
     fn new(limits: &Limits) -> Self {
-        Self { limit: limits.memory_bytes, elements: limits.table_elements, denied: false }
+        let (limit, elements) = (limits.memory_bytes, limits.table_elements);
+        Self { limit, elements, denied: false, held: 0 }
     }
 
     /// Can a guest take so many bytes from the host? What it could not hold need not be made.
@@ -105,12 +108,15 @@ impl Memory {
 impl ResourceLimiter for Memory {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let granted = desired <= self.limit;
         self.denied |= !granted;
+        if granted {
+            self.held += desired.saturating_sub(current);
+        }
         Ok(granted)
     }
 

@@ -44,17 +44,21 @@ fn at_pointer(json: &RawValue, pointer: &str) -> Option<Box<RawValue>> {
     Some(place)
 }
 
-/// Fills in the `@occurrence` columns that are read and that the case does not give: how often
-/// the value has come so far, this row included.
+/// Fills in the `@occurrence` columns that are read and that the case does not give, as the host
+/// counts them: how often the value has come so far, this row included. A row without the value
+/// stands alone.
 pub(crate) fn occurrences(events: &mut [Event], pointers: impl Iterator<Item = String>) {
     for column in pointers {
         let Some(pointer) = column.strip_prefix("@occurrence") else { continue };
         let place = if pointer.is_empty() { "@key" } else { pointer };
         let mut seen: HashMap<String, u64> = HashMap::new();
         for event in events.iter_mut() {
-            let Some(value) = event.at(place).filter(|value| value != "null") else { continue };
-            let count = seen.entry(value).or_default();
-            *count += 1;
+            let is_key = |value: &String| !pointer.is_empty() || value != "null";
+            let count = event.at(place).filter(is_key).map_or(1, |value| {
+                let count = seen.entry(value).or_default();
+                *count += 1;
+                *count
+            });
             let lexeme = RawValue::from_string(count.to_string()).expect("a number is JSON");
             event.host.entry(column.clone()).or_insert(lexeme);
         }
