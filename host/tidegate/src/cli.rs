@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use admin::{
     KeyCommand, OfTenant, PluginCommand, RevisionCommand, SchemaCommand, TableCommand,
-    TenantCommand,
+    TenantCommand, Thresholds,
 };
 pub(crate) use post::{EndpointName, Format, PostArguments};
 
@@ -73,6 +73,13 @@ pub(crate) enum Command {
     /// Revisions: everything that decides a tenant's events
     #[command(subcommand)]
     Revision(RevisionCommand),
+    /// Show why an event was judged as it was, and judge it again to prove it
+    Explain {
+        #[command(flatten)]
+        of: OfTenant,
+        /// As in its receipt
+        event_id: String,
+    },
     /// Post events from NDJSON or CSV files
     Post(Box<PostArguments>),
 }

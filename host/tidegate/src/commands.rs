@@ -12,6 +12,7 @@ use crate::client::Admin;
 use crate::output::Printer;
 use crate::serve;
 
+mod explain;
 mod files;
 mod key;
 mod plugin;
@@ -42,6 +43,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Table(command) => table::run(&context(&global)?, command)?,
         Command::Plugin(command) => plugin::run(&global, command)?,
         Command::Revision(command) => revision::run(&context(&global)?, command)?,
+        Command::Explain { of, event_id } => {
+            return explain::run(&context(&global)?, &of.tenant, &event_id);
+        }
         Command::Post(command) => return post::run(&global, &command),
     }
     Ok(ExitCode::SUCCESS)

@@ -142,12 +142,67 @@ pub(crate) enum RevisionCommand {
         #[arg(long)]
         activate: bool,
     },
-    /// Judge events by this revision from now on
+    /// Judge events by this revision from now on; with thresholds it is taken back by itself where
+    /// it does worse than they allow
     Activate {
         #[command(flatten)]
         of: OfTenant,
         /// Its number, or sha256:…
         revision: String,
+        #[command(flatten)]
+        thresholds: Thresholds,
+    },
+    /// Have this revision judge copies of live events, and keep what would change
+    Shadow {
+        #[command(flatten)]
+        of: OfTenant,
+        /// Its number, or sha256:…
+        revision: String,
+    },
+    /// Have this revision judge a share of the events; it is taken back by itself where it does
+    /// worse than the thresholds allow
+    Canary {
+        #[command(flatten)]
+        of: OfTenant,
+        /// Its number, or sha256:…
+        revision: String,
+        /// Share of the events, 0.01 to 100, by their keys
+        #[arg(long, value_name = "PERCENT")]
+        percent: f64,
+        #[command(flatten)]
+        thresholds: Thresholds,
+    },
+    /// Show the candidate that is tried, and what is known of it
+    Rollout {
+        #[command(flatten)]
+        of: OfTenant,
+    },
+    /// Stop trying the candidate
+    Stop {
+        #[command(flatten)]
+        of: OfTenant,
+        /// For the history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Have this revision judge stored events again, and tell what would change
+    Replay {
+        #[command(flatten)]
+        of: OfTenant,
+        /// Its number, or sha256:…
+        revision: String,
+        /// Events received since then: 90s, 15m, 1h, 7d ago, or RFC 3339
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Events received before then
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Events of this type; may be given several times
+        #[arg(long = "type", value_name = "TYPE")]
+        event_types: Vec<String>,
+        /// At most so many events
+        #[arg(long, value_name = "NUMBER")]
+        limit: Option<u64>,
     },
     /// Go back to the revision that was active before
     Rollback {
@@ -164,4 +219,29 @@ pub(crate) enum RevisionCommand {
         #[command(flatten)]
         of: OfTenant,
     },
+}
+
+/// When a revision is taken back by itself.
+#[derive(Clone, Copy, Debug, Default, Args, serde::Serialize)]
+pub(crate) struct Thresholds {
+    /// Share of events that may meet a fault of a rule, 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault_rate: Option<f64>,
+    /// How much larger the share of rejected and quarantined events may become, 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reject_jump: Option<f64>,
+    /// How many times as long the slowest hundredth of requests may take to be judged
+    #[arg(long, value_name = "RATIO")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_ratio: Option<f64>,
+    /// Judging that takes less is never too slow, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_floor_ms: Option<f64>,
+    /// Events that are judged before anything is concluded
+    #[arg(long, value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_events: Option<u64>,
 }

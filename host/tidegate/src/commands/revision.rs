@@ -1,7 +1,9 @@
 //! `tidegate revision`: what decides a tenant's events, made, activated and taken back as a whole.
 
+mod rollout;
+
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Context, files};
 use crate::cli::RevisionCommand;
@@ -19,15 +21,36 @@ pub(super) fn run(context: &Context, command: RevisionCommand) -> anyhow::Result
                 return switch(
                     context,
                     &[&of.tenant, "revisions", &cell(&stored, "/digest"), "activate"],
+                    Body::Nothing,
                 );
             }
             let (number, digest) = (cell(&stored, "/number"), cell(&stored, "/digest"));
             context.print.answer(&stored, || format!("revision {number} {digest}"))?;
         }
-        RevisionCommand::Activate { of, revision } => {
-            switch(context, &[&of.tenant, "revisions", &revision, "activate"])?;
+        RevisionCommand::Activate { of, revision, thresholds } => {
+            let path = [&of.tenant, "revisions", &revision, "activate"];
+            switch(context, &path, rollout::thresholds(&thresholds)?)?;
         }
-        RevisionCommand::Rollback { of } => switch(context, &[&of.tenant, "rollback"])?,
+        RevisionCommand::Rollback { of } => {
+            switch(context, &[&of.tenant, "rollback"], Body::Nothing)?;
+        }
+        RevisionCommand::Shadow { of, revision } => {
+            rollout::start(context, &[&of.tenant, "revisions", &revision, "shadow"], Body::Nothing)?;
+        }
+        RevisionCommand::Canary { of, revision, percent, thresholds } => {
+            let body = json!({ "percent": percent, "thresholds": thresholds });
+            let path = [&of.tenant, "revisions", &revision, "canary"];
+            rollout::start(context, &path, Body::Json(body))?;
+        }
+        RevisionCommand::Rollout { of } => rollout::show(context, &of.tenant)?,
+        RevisionCommand::Stop { of, reason } => rollout::stop(context, &of.tenant, reason)?,
+        RevisionCommand::Replay { of, revision, since, until, event_types, limit } => {
+            let mut body = json!({ "since": since, "until": until, "event_types": event_types, "limit": limit });
+            if let Some(members) = body.as_object_mut() {
+                members.retain(|_, value| !value.is_null());
+            }
+            rollout::replay(context, &of.tenant, &revision, body)?;
+        }
         RevisionCommand::Status { of } => status(context, &of.tenant)?,
         RevisionCommand::List { of } => {
             let path = path(&["tenants", &of.tenant, "revisions"]);
@@ -54,9 +77,9 @@ fn apply(context: &Context, tenant: &str, file: &std::path::Path) -> anyhow::Res
 }
 
 /// Makes another revision the active one, below `/v1/tenants`.
-fn switch(context: &Context, segments: &[&str]) -> anyhow::Result<()> {
+fn switch(context: &Context, segments: &[&str], body: Body) -> anyhow::Result<()> {
     let whole: Vec<&str> = std::iter::once("tenants").chain(segments.iter().copied()).collect();
-    let active = context.admin.post(&path(&whole), Body::Nothing)?;
+    let active = context.admin.post(&path(&whole), body)?;
     context.print.answer(&active, || {
         format!("active: revision {} {}", cell(&active, "/number"), cell(&active, "/digest"))
     })?;
@@ -75,6 +98,9 @@ fn status(context: &Context, tenant: &str) -> anyhow::Result<()> {
             ("digest", "/active/digest"),
             ("since", "/active/at"),
             ("by", "/active/by"),
+            ("because", "/active/reason"),
+            ("candidate", "/rollout/digest"),
+            ("stage", "/rollout/stage"),
             ("rollback to", "/rollback_to/number"),
         ],
     )?;
