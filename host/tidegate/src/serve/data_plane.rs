@@ -54,7 +54,15 @@ impl Node {
     async fn snapshot(&self) -> anyhow::Result<Snapshot> {
         let mut revisions = HashMap::new();
         let before = self.gateway.snapshot();
-        for active in self.catalog.active_revisions()? {
+        let catalog = Arc::clone(&self.catalog);
+        let reading = move || {
+            Ok::<_, tidegate_catalog::CatalogError>((
+                catalog.active_revisions()?,
+                catalog.all_keys()?,
+            ))
+        };
+        let (active_revisions, keys) = tokio::task::spawn_blocking(reading).await??;
+        for active in active_revisions {
             let unchanged = before
                 .revision(&active.tenant)
                 .filter(|known| known.digest == active.revision.digest);
@@ -71,7 +79,7 @@ impl Node {
             };
             revisions.insert(active.tenant, revision);
         }
-        let keys = self.catalog.all_keys()?.into_iter().map(|record| {
+        let keys = keys.into_iter().map(|record| {
             let state = if record.is_active { KeyState::Active } else { KeyState::Revoked };
             let scopes =
                 Scopes::from_names(record.scopes.iter().map(|scope: &Scope| scope.as_str()));

@@ -4,11 +4,11 @@
 //! Each entry says where a rollback from it goes: an activation to the entry that it replaced, a
 //! rollback to where its target would have gone. So rolling back twice goes two steps back.
 
-use rusqlite::{Connection, Row, Transaction, params};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
 use super::revisions::{STORED, StoredRevision, stored};
-use super::{Catalog, columns, tenants};
+use super::{Catalog, tenants};
+use crate::database::{self, Row, Transaction, columns, params};
 use crate::{CatalogError, Page, Put, Selector};
 
 /// How an activation came about.
@@ -99,7 +99,7 @@ impl Catalog {
     pub fn withdraw_activation(&self, sequence: u64) -> Result<(), CatalogError> {
         self.write(|transaction| {
             let sql = "UPDATE activations SET withdrawn = 1 WHERE sequence = ?1";
-            transaction.execute(sql, [columns::signed(sequence)])?;
+            transaction.execute(sql, params![columns::signed(sequence)])?;
             Ok(())
         })
     }
@@ -109,7 +109,7 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn active(&self, tenant: &TenantId) -> Result<Option<Activation>, CatalogError> {
-        self.read(|connection| find_active(connection, tenant))
+        self.read(|transaction| find_active(transaction, tenant))
     }
 
     /// The entry that a rollback would go to, if there is one.
@@ -117,7 +117,7 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn rollback_target(&self, tenant: &TenantId) -> Result<Option<Activation>, CatalogError> {
-        self.read(|connection| find_target(connection, tenant))
+        self.read(|transaction| find_target(transaction, tenant))
     }
 
     /// The history, newest first; the page is by sequence.
@@ -134,7 +134,7 @@ impl Catalog {
             "{ENTRY} WHERE a.tenant_id = ?1 AND a.sequence < ?2 ORDER BY a.sequence DESC LIMIT ?3"
         );
         let params = params![tenant.as_str(), page.bound(), page.limit];
-        self.read(|connection| columns::list(connection, &sql, params, activation))
+        self.read(|transaction| columns::list(transaction, &sql, params, activation))
     }
 
     /// The active revision of every tenant that has one, in the order of the tenants' ids.
@@ -148,8 +148,8 @@ impl Catalog {
              WHERE a.sequence IN (SELECT max(sequence) FROM activations WHERE withdrawn = 0 \
              GROUP BY tenant_id) ORDER BY r.tenant_id"
         );
-        self.read(|connection| {
-            columns::list(connection, &sql, [], |row| {
+        self.read(|transaction| {
+            columns::list(transaction, &sql, params![], |row| {
                 Ok(ActiveRevision { tenant: columns::parsed(row, 5)?, revision: stored(row)? })
             })
         })
@@ -157,16 +157,17 @@ impl Catalog {
 }
 
 fn insert(
-    transaction: &Transaction<'_>,
+    transaction: &dyn Transaction,
     tenant: &TenantId,
     digest: &Digest,
     kind: ActivationKind,
     by: &str,
     returns_to: Option<u64>,
 ) -> Result<Activation, CatalogError> {
-    transaction.execute(
+    let made = columns::first(
+        transaction,
         "INSERT INTO activations (tenant_id, digest, kind, activated_by, activated_at, returns_to) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING sequence",
         params![
             tenant.as_str(),
             digest.0,
@@ -175,14 +176,14 @@ fn insert(
             columns::signed(UnixMillis::now().0),
             returns_to.map(columns::signed),
         ],
+        |row| row.get::<i64>(0),
     )?;
     let sql = format!("{ENTRY} WHERE a.sequence = ?1");
-    let sequence = transaction.last_insert_rowid();
-    let made = columns::first(transaction, &sql, [sequence], activation)?;
+    let made = columns::first(transaction, &sql, params![made], activation)?;
     made.ok_or_else(|| CatalogError::not_found("revision", digest))
 }
 
-fn activation(row: &Row<'_>) -> rusqlite::Result<Activation> {
+fn activation(row: &Row) -> database::Result<Activation> {
     let kind: String = row.get(3)?;
     let returns_to: Option<i64> = row.get(7)?;
     Ok(Activation {
@@ -198,16 +199,22 @@ fn activation(row: &Row<'_>) -> rusqlite::Result<Activation> {
     })
 }
 
-fn find_active(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<Option<Activation>> {
+fn find_active(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+) -> database::Result<Option<Activation>> {
     let sql = format!(
         "{ENTRY} WHERE a.tenant_id = ?1 AND a.withdrawn = 0 ORDER BY a.sequence DESC LIMIT 1"
     );
-    columns::first(connection, &sql, [tenant.as_str()], activation)
+    columns::first(transaction, &sql, params![tenant.as_str()], activation)
 }
 
-fn find_target(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<Option<Activation>> {
-    let active = find_active(connection, tenant)?;
+fn find_target(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+) -> database::Result<Option<Activation>> {
+    let active = find_active(transaction, tenant)?;
     let Some(sequence) = active.and_then(|active| active.returns_to) else { return Ok(None) };
     let sql = format!("{ENTRY} WHERE a.sequence = ?1");
-    columns::first(connection, &sql, [columns::signed(sequence)], activation)
+    columns::first(transaction, &sql, params![columns::signed(sequence)], activation)
 }
