@@ -22,6 +22,7 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Problem};
+pub use settings::catalog::{Catalog, CatalogUrl};
 pub use settings::durability::{Dedup, Storage, Wal};
 pub use settings::plugins::{Compile, Plugins, Schemas};
 pub use settings::serving::{
@@ -41,6 +42,7 @@ pub struct Config {
     pub workers: Workers,
     pub ingress: Ingress,
     pub admin: Admin,
+    pub catalog: Catalog,
     pub dedup: Dedup,
     pub wal: Wal,
     pub storage: Storage,
@@ -54,8 +56,8 @@ pub struct Config {
 macro_rules! with_sections {
     ($then:ident) => {
         $then! {
-            node: Node, workers: Workers, ingress: Ingress, admin: Admin, dedup: Dedup, wal: Wal,
-            storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, log: Log
+            node: Node, workers: Workers, ingress: Ingress, admin: Admin, catalog: Catalog,
+            dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, log: Log
         }
     };
 }

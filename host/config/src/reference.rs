@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::section::{Described, Section};
 use crate::source::variable;
-use crate::{Admin, Compile, Dedup, Ingress, Log, Node, Plugins, Schemas, Storage, Wal, Workers};
+use crate::{
+    Admin, Catalog, Compile, Dedup, Ingress, Log, Node, Plugins, Schemas, Storage, Wal, Workers,
+};
 
 const INTRODUCTION: &str = "\
 # Configuration

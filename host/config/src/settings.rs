@@ -1,6 +1,7 @@
 //! The sections, each declared once: field, type, rule. `size`, `time` and `count` take the
 //! default, the least and the most.
 
+pub(crate) mod catalog;
 pub(crate) mod durability;
 pub(crate) mod plugins;
 pub(crate) mod serving;

@@ -107,6 +107,13 @@ fn wrong_values_are_told_with_what_to_write() {
     let count = "is not a whole number: write one without a unit, such as 1000";
     for (section, line, message) in [
         ("wal", "segment_bytes = \"64MB\"", format!("`64MB` {size}")),
+        (
+            "catalog",
+            "url = \"mysql://u:s3cr3t@h/d\"",
+            "this is not the URL of a database: write \
+             \"postgres://USER:PASSWORD@HOST:PORT/DATABASE\", or nothing for SQLite"
+                .to_owned(),
+        ),
         ("wal", "segment_bytes = -1", format!("`-1` {size}")),
         ("wal", "segment_bytes = true", format!("`true` {size}")),
         ("wal", "segment_bytes = [1]", format!("a list or table {size}")),
@@ -188,8 +195,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections =
-        "node, workers, ingress, admin, dedup, wal, storage, plugins, compile, schemas, log";
+    let sections = "node, workers, ingress, admin, catalog, dedup, wal, storage, plugins, compile, schemas, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );
@@ -312,4 +318,12 @@ fn the_reference_is_up_to_date() {
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(kept == made, "run this test with UPDATE_REFERENCE=1 and commit {}", path.display());
+}
+
+#[test]
+fn the_password_of_the_catalog_is_not_shown() {
+    let url = "postgres://tidegate:s3cr3t@db:5432/tidegate";
+    let config = Config::from_toml(&format!("[catalog]\nurl = \"{url}\"")).unwrap();
+    assert_eq!(config.catalog.url.reveal(), url);
+    assert!(!format!("{config:?}").contains("s3cr3t"));
 }

@@ -1,4 +1,4 @@
-//! What end-to-end tests and benchmarks share: a real gateway process in a temporary folder, a
+//! What tests and benchmarks share: a real gateway process in a temporary folder, a
 //! tenant with its key, and HTTP as bytes on a socket. For tests alone: it panics where a test
 //! would fail.
 
@@ -10,8 +10,10 @@
 
 pub mod gateway;
 pub mod http;
+pub mod postgres;
 pub mod tenant;
 
 pub use gateway::Gateway;
 pub use http::{Connection, Response};
+pub use postgres::Postgres;
 pub use tenant::Tenant;

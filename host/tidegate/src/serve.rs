@@ -1,7 +1,10 @@
 //! Runs the gateway: opens what the node keeps, wires the planes together, listens, and drains when
 //! it is told to stop.
 
+mod again;
 mod data_plane;
+mod guard;
+mod in_force;
 mod layouts;
 mod options;
 mod recovery;
@@ -76,12 +79,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         ingress,
         raised(stopped.clone()),
     ));
+    let guarding = tokio::spawn(guard::run(Arc::clone(&parts.gateway), parts.admin.clone()));
     let administering =
         tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
     parts.gateway.health.set_ready();
     tracing::info!(node = config.node.name, "gateway ready");
     stop.received().await;
     tracing::info!("gateway stopping");
+    guarding.abort();
     parts.gateway.health.set_draining();
     // A second signal cuts it short.
     tokio::select! {
@@ -128,10 +133,7 @@ async fn raised(mut stopped: watch::Receiver<bool>) {
 async fn open(config: &Config) -> anyhow::Result<Parts> {
     let folder = &config.data_dir;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let limits = options::catalog(config);
-    let catalog =
-        Catalog::open(&folder.join("catalog"), limits).context("the catalog cannot be opened")?;
-    let catalog = Arc::new(catalog);
+    let catalog = open_catalog(config).await?;
     let plugins =
         PluginHost::new(options::plugins(config)?).context("the plugin host cannot start")?;
     let token = AdminToken::load_or_create(&config.admin.token_file)?;
@@ -147,16 +149,23 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let node =
         Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));
     let node = Arc::new(node);
-    let admin = AdminState::new(
-        catalog,
-        Arc::clone(&node) as _,
-        token,
-        &builtins()?,
-        tidegate_admin_api::Limits::default(),
-    )
-    .context("the built-in rules cannot be registered")?;
+    let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);
+    let administer = move || {
+        let limits = tidegate_admin_api::Limits::default();
+        AdminState::new(catalog, data_plane, token, &builtins, limits)
+    };
+    let admin = tokio::task::spawn_blocking(administer).await?;
+    let admin = admin.context("the built-in rules cannot be registered")?;
     node.publish().await.context("the active revisions cannot be put in force")?;
     Ok(Parts { gateway, admin, storage, wal })
+}
+
+async fn open_catalog(config: &Config) -> anyhow::Result<Arc<Catalog>> {
+    let (folder, limits) = (config.data_dir.join("catalog"), options::catalog(config));
+    let database = options::database(config);
+    let opening = move || Catalog::open_with(&folder, limits, &database);
+    let opened = tokio::task::spawn_blocking(opening).await?;
+    Ok(Arc::new(opened.context("the catalog cannot be opened")?))
 }
 
 /// The first-party rules.

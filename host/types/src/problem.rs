@@ -73,6 +73,8 @@ problems! {
     DedupFull = 503 "dedup-full" "the store of keys has no room for more keys";
     /// More work than the node takes at once.
     Overloaded = 503 "overloaded" "the gateway has more work than it takes at once";
+    /// The database that the nodes share. Events need it not.
+    CatalogUnavailable = 503 "catalog-unavailable" "the catalog's database is out of reach";
     /// The tenant has no active revision.
     NoRevision = 503 "no-revision" "the tenant has no active revision";
 }

@@ -1,10 +1,12 @@
 //! `tidy`, `test` and `ci`: a list of steps that all run, also where one before has failed, so that
 //! one run tells everything that is wrong.
 
+mod tally;
+
 use crate::arguments::Arguments;
 use crate::setup;
 use crate::shell::{self, Failure};
-use crate::tally::{self, Tally};
+use tally::Tally;
 
 pub(crate) const TIDY_HELP: &str = "\
 Usage: cargo xtask tidy
@@ -22,7 +24,8 @@ build of everything, and all tests. Every step runs, also where one before has f
 The last line is `N passed, N failed`: the sum over all test programs; a step without tests of its
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
-The guests' target is brought by rustup where it is missing. CARGO_TARGET_DIR is honoured.
+The guests' target is brought by rustup where it is missing, and PostgreSQL's server by apt-get:
+tests start one of their own. CARGO_TARGET_DIR is honoured.
 ";
 
 pub(crate) const CI_HELP: &str = "\
@@ -32,6 +35,10 @@ Runs `cargo xtask test`, and cargo-deny over licences, sources and banned crates
 (`.config/deny.toml`). Where cargo-deny is not installed it is built once, into the build folder;
 where that cannot be, the step is left out and the output says so.
 ";
+
+/// What tests and lints are built with beside the default: every service that a release has. Nothing
+/// heavy that others are built without.
+const SERVICES: [&str; 2] = ["--features", "tidegate/postgres"];
 
 /// `cargo xtask tidy`.
 ///
@@ -99,22 +106,25 @@ fn told(name: &str, failure: Failure) -> String {
 fn all_steps() -> Result<Report, Failure> {
     setup::guest_target()?;
     setup::formatter_and_linter()?;
+    setup::postgres()?;
     let mut report = Report::default();
     eprintln!("-- rules of the repository");
     report.step("tidy", tidy(&[]));
     eprintln!("-- format");
     report.step("format", shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
     eprintln!("-- lints");
-    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    report.step("lints", shell::run(shell::cargo().args(lints)));
+    let mut lints = shell::cargo();
+    lints.args(["clippy", "--workspace", "--all-targets"]).args(SERVICES);
+    report.step("lints", shell::run(lints.args(["--", "-D", "warnings"])));
     eprintln!("-- build");
-    let built = shell::run(shell::cargo().args(["test", "--workspace", "--no-run"]));
+    let mut build = shell::cargo();
+    let built = shell::run(build.args(["test", "--workspace", "--no-run"]).args(SERVICES));
     let is_built = built.is_ok();
     report.step("build", built);
     if is_built {
         eprintln!("-- tests");
         let mut tests = shell::cargo();
-        tests.args(["test", "--workspace", "--no-fail-fast"]);
+        tests.args(["test", "--workspace", "--no-fail-fast"]).args(SERVICES);
         let (tally, ended_well) = tally::run(&mut tests, &mut std::io::stdout().lock())?;
         report.tally.passed += tally.passed;
         report.tally.failed += tally.failed;

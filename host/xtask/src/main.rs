@@ -8,9 +8,9 @@ mod bench;
 mod checks;
 mod plugins;
 mod quickstart;
+mod services;
 mod setup;
 mod shell;
-mod tally;
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     Command {
         name: "quickstart",
         summary: "build the gateway and watch it take a month of real events",
@@ -54,6 +54,12 @@ const COMMANDS: [Command; 6] = [
         summary: "measure the gateway against a bare server, in one run",
         help: bench::HELP,
         run: bench::run,
+    },
+    Command {
+        name: "services",
+        summary: "start a PostgreSQL to try things with, until Ctrl-C",
+        help: services::HELP,
+        run: services::run,
     },
     Command {
         name: "plugins",

@@ -59,13 +59,31 @@ pub(crate) fn debian_program(program: &str, package: &str) -> Result<(), Failure
     if shell::succeeds(Command::new("sh").args(["-c", "command -v \"$0\"", program])) {
         return Ok(());
     }
-    eprintln!("installing the Debian package {package}, which has `{program}`");
+    install(package, &format!("`{program}`"))
+}
+
+fn install(package: &str, what: &str) -> Result<(), Failure> {
+    eprintln!("installing the Debian package {package}, which has {what}");
     let install = ["apt-get", "install", "--yes", "--no-install-recommends", package];
     if shell::run_quietly(&mut as_root(&install)).is_ok() {
         return Ok(());
     }
     shell::run_quietly(&mut as_root(&["apt-get", "update"]))?;
     shell::run_quietly(&mut as_root(&install))
+}
+
+/// The server of PostgreSQL, which Debian does not put on the path, by apt-get where it is missing.
+/// What the package starts by itself is not used: tests start servers of their own.
+///
+/// # Errors
+/// Where it is missing and apt-get cannot bring it.
+pub(crate) fn postgres() -> Result<(), Failure> {
+    let programs = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut programs = programs.map(|version| version.path().join("bin/initdb"));
+    if programs.any(|initdb| initdb.is_file()) {
+        return Ok(());
+    }
+    install("postgresql", "`initdb`")
 }
 
 fn as_root(words: &[&str]) -> Command {

@@ -9,12 +9,13 @@ use crate::tree::Tree;
 
 /// Heavy dependencies, each with the folders whose crates may use it. Programs under `tests/`, and
 /// dev-dependencies, may use them all: tests read what the gateway wrote.
-const HEAVY: [(&str, &[&str]); 6] = [
+const HEAVY: [(&str, &[&str]); 7] = [
     ("wasmtime", &["host/data-plane/plugin-host"]),
     ("wasmtime-wasi", &["host/data-plane/plugin-host"]),
     ("arrow", &["host/data-plane/storage", "examples/quickstart"]),
     ("parquet", &["host/data-plane/storage", "examples/quickstart"]),
     ("rusqlite", &["host/control-plane/catalog"]),
+    ("tokio-postgres", &["host/control-plane/catalog"]),
     ("axum", &["host/control-plane/admin-api"]),
 ];
 

@@ -2,7 +2,7 @@
 //! where the catalog's errors become words for clients, and where our own failures are logged.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use tidegate_catalog::CatalogError;
@@ -49,6 +49,15 @@ pub(crate) fn stored(created: bool, body: &Value) -> Answer {
     Ok(json(status, "application/json", body))
 }
 
+/// 202: the work goes on; `location` tells how it is.
+pub(crate) fn accepted(location: &str, body: &Value) -> Answer {
+    let mut response = json(StatusCode::ACCEPTED, "application/json", body);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
 fn json(status: StatusCode, media: &'static str, body: &Value) -> Response {
     let headers = [(CONTENT_TYPE, media), (CACHE_CONTROL, "no-store")];
     (status, headers, body.to_string()).into_response()
@@ -56,15 +65,19 @@ fn json(status: StatusCode, media: &'static str, body: &Value) -> Response {
 
 /// Our own failure: the log gets the cause, the client gets to know that it is not to blame.
 pub(crate) fn internal(what: &'static str, cause: &dyn std::error::Error) -> Problem {
-    let mut causes = cause.to_string();
-    let mut next = cause.source();
+    tracing::error!(cause = causes(cause), "{what}");
+    Problem::new(ProblemType::Internal, "the gateway failed; its log has the cause")
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut causes = error.to_string();
+    let mut next = error.source();
     while let Some(source) = next {
         causes.push_str(": ");
         causes.push_str(&source.to_string());
         next = source.source();
     }
-    tracing::error!(cause = causes, "{what}");
-    Problem::new(ProblemType::Internal, "the gateway failed; its log has the cause")
+    causes
 }
 
 /// A problem with several places.
@@ -82,6 +95,12 @@ pub(crate) fn from_catalog(error: CatalogError) -> Problem {
         tracing::error!(%error, "the catalog's disk is full");
         let detail = "the disk has no room for this; nothing was changed";
         return Problem::new(ProblemType::StorageFull, detail).retry_after(10_000);
+    }
+    if error.is_unavailable() {
+        tracing::error!(cause = causes(&error), "the catalog's database is out of reach");
+        let detail = "the catalog's database is out of reach; the gateway's log has the cause. \
+                      Events go on; look whether a change was made before making it again";
+        return Problem::new(ProblemType::CatalogUnavailable, detail).retry_after(2000);
     }
     match error {
         CatalogError::NotFound { .. } => Problem::new(ProblemType::NotFound, error.to_string()),

@@ -6,9 +6,13 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tidegate_catalog::StoredRevision;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
-use tidegate_types::{Problem, TenantId};
+use tidegate_types::{EventId, Problem, TenantId, UnixMillis};
+
+use crate::routes::revisions::replays::ReplayProgress;
 
 /// A boxed future, the same type as `futures::future::BoxFuture`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -45,8 +49,48 @@ pub trait DataPlane: Send + Sync + 'static {
     /// Where the catalog's state cannot be put in force; the snapshot before stays.
     fn publish(&self) -> BoxFuture<'_, Result<(), Problem>>;
 
+    /// What is known of a candidate on this node, as members of a JSON object; `None` where it is
+    /// not before traffic here.
+    fn observe_rollout(&self, tenant: &TenantId, id: u64) -> Option<Map<String, Value>>;
+
+    /// Has a revision judge stored events again; answers the difference. Not bounded in time: it
+    /// ends when it is cancelled.
+    ///
+    /// # Errors
+    /// Where the revision cannot run, or stored events cannot be read.
+    fn replay<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        request: &'a ReplayRequest,
+        progress: &'a ReplayProgress,
+    ) -> BoxFuture<'a, Result<Value, Problem>>;
+
+    /// The way to a stored event's verdict, and whether judging it again gives the same.
+    ///
+    /// # Errors
+    /// Where its revision cannot run, or the event cannot be read.
+    fn explain<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        event_id: EventId,
+    ) -> BoxFuture<'a, Result<Value, Problem>>;
+
     /// What the data plane says of itself: members of a JSON object for the node's status.
-    fn status(&self) -> serde_json::Map<String, serde_json::Value>;
+    fn status(&self) -> Map<String, Value>;
+}
+
+/// Which stored events a replay is about, and who judges them.
+#[derive(Clone, Debug)]
+pub struct ReplayRequest {
+    pub candidate: StoredRevision,
+    /// Received at or after.
+    pub since: Option<UnixMillis>,
+    /// Received before.
+    pub until: Option<UnixMillis>,
+    /// Empty for all.
+    pub event_types: Vec<String>,
+    /// At most so many events.
+    pub limit: u64,
 }
 
 /// What the data plane found out about a component.

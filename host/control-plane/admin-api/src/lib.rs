@@ -17,7 +17,8 @@ mod answer;
 
 pub mod data_plane;
 
-pub use data_plane::{BoxFuture, DataPlane, Inspection};
+pub use data_plane::{BoxFuture, DataPlane, Inspection, ReplayRequest};
+pub use routes::revisions::replays::ReplayProgress;
 pub use serve::{ServeError, serve};
-pub use state::{AdminState, Limits};
+pub use state::{AdminState, Limits, TakeBack};
 pub use token::{AdminToken, TokenError};

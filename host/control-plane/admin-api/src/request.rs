@@ -5,7 +5,7 @@ mod strict_json;
 
 use axum::extract::{FromRequestParts, Path, Query, Request};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt as _;
@@ -129,6 +129,18 @@ pub(crate) async fn body(
 /// Reads a JSON body.
 pub(crate) async fn json_body(state: &AdminState, request: Request) -> Result<Bytes, Problem> {
     body(state, request, &["application/json"], state.limits.json_bytes).await
+}
+
+/// Reads a JSON body, where there is one.
+pub(crate) async fn optional_json(
+    state: &AdminState,
+    request: Request,
+) -> Result<Option<Bytes>, Problem> {
+    let empty = request.headers().get(CONTENT_LENGTH).is_none_or(|length| length == "0");
+    if empty && !request.headers().contains_key(TRANSFER_ENCODING) {
+        return Ok(None);
+    }
+    json_body(state, request).await.map(Some)
 }
 
 /// The body's bytes; `None` where it has more than `limit`.

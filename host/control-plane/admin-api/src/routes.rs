@@ -1,9 +1,8 @@
 //! The paths. Each group has a module; every request passes the token's check first.
 
-mod activations;
 mod keys;
 mod plugins;
-mod revisions;
+pub(crate) mod revisions;
 mod schemas;
 mod status;
 mod tables;
@@ -18,11 +17,14 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tidegate_types::{Problem, ProblemType};
 
+use self::revisions::{activations, replays, rollouts};
 use crate::answer::{self, Failure};
 use crate::state::AdminState;
 
 /// Who asks, as the catalog's history names the holder of the bootstrap token.
 const ADMIN: &str = "admin";
+/// The gateway, where it acts by itself.
+pub(crate) const ITSELF: &str = "tidegate";
 
 pub(crate) fn router(state: AdminState) -> Router {
     let tenant = Router::new()
@@ -43,6 +45,14 @@ pub(crate) fn router(state: AdminState) -> Router {
         .route("/revisions", get(revisions::list).post(revisions::create))
         .route("/revisions/{revision}", get(revisions::one))
         .route("/revisions/{revision}/activate", post(activations::activate))
+        .route("/revisions/{revision}/shadow", post(rollouts::shadow))
+        .route("/revisions/{revision}/canary", post(rollouts::canary))
+        .route("/revisions/{revision}/replays", post(replays::create))
+        .route("/replays/{id}", get(replays::one).delete(replays::cancel))
+        .route("/events/{event_id}/explanation", get(replays::explain))
+        .route("/rollout", get(rollouts::running))
+        .route("/rollout/stop", post(rollouts::stop))
+        .route("/rollouts", get(rollouts::list))
         .route("/rollback", post(activations::roll_back))
         .route("/activations", get(activations::list));
     Router::new()

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_catalog::{BuiltinComponent, Catalog, CatalogError};
-use tidegate_types::{Problem, ProblemType, UnixMillis};
+use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::answer;
 use crate::data_plane::DataPlane;
+use crate::routes::ITSELF;
+use crate::routes::revisions::replays::Replays;
+use crate::routes::revisions::{activations, rollouts};
 use crate::token::AdminToken;
 
 /// How much the admin API takes at once. Sizes of content are the catalog's limits.
@@ -63,6 +66,18 @@ pub struct AdminState {
     /// Changes that outlive their clients; a shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     published: Arc<Mutex<Published>>,
+    pub(crate) replays: Arc<Replays>,
+    /// Held by the replay that runs.
+    pub(crate) replay_turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What is taken back without being asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeBack {
+    /// The rollout with this id.
+    Canary(u64),
+    /// The activation with this number.
+    Activation(u64),
 }
 
 /// How the publications since the start went.
@@ -99,6 +114,8 @@ impl AdminState {
             limits,
             tasks: TaskTracker::new(),
             published: Arc::new(Mutex::new(Published::default())),
+            replays: Arc::default(),
+            replay_turn: Arc::default(),
         })
     }
 
@@ -121,6 +138,25 @@ impl AdminState {
         match task.await {
             Ok(done) => done,
             Err(error) => Err(answer::internal("a change did not end", &error)),
+        }
+    }
+
+    /// Takes back what did worse than its thresholds allow, where it is still in force.
+    ///
+    /// # Errors
+    /// Where the catalog or the data plane fails; nothing is changed then.
+    pub async fn take_back(
+        &self,
+        tenant: TenantId,
+        what: TakeBack,
+        reason: String,
+    ) -> Result<(), Problem> {
+        match what {
+            TakeBack::Canary(id) => rollouts::take_back(self, tenant, id, reason).await.map(drop),
+            TakeBack::Activation(sequence) => {
+                let only = Some(sequence);
+                activations::take_back_to(self, tenant, only, ITSELF, reason).await.map(drop)
+            }
         }
     }
 

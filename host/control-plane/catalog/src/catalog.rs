@@ -1,7 +1,7 @@
-//! The catalog itself: opening it, its limits, and how its calls reach the database.
+//! The catalog itself: opening it, its limits, how its calls reach the database, and its content.
 //!
-//! `FOLDER/catalog.sqlite` is in WAL mode with `synchronous=FULL`: a transaction that has returned
-//! is on the disk. One connection serves all calls, one after the other.
+//! One connection serves all calls of a node, one after the other. Content lies in files; where
+//! several nodes share the database it is in there too, and the files are a cache of it.
 
 pub mod tenants;
 
@@ -15,20 +15,18 @@ pub mod components;
 
 pub mod revisions;
 
-pub mod activations;
+pub mod rollouts;
 
-mod columns;
-mod migrations;
+pub mod activations;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tidegate_types::{Digest, TenantId};
 
 use crate::CatalogError;
 use crate::blobs::{self, Blobs};
+use crate::database::{self, Access, Database, DatabaseOptions, Transaction, columns, params};
 use crate::table_content::TableContent;
 
 /// No content is read beyond this, whatever lies in its file. Above every sensible limit, so that
@@ -72,34 +70,40 @@ impl Default for Limits {
 
 /// The catalog of one node.
 pub struct Catalog {
-    connection: Mutex<Connection>,
+    database: Mutex<Box<dyn Database>>,
+    /// Is the database shared with other nodes?
+    is_shared: bool,
     blobs: Blobs,
     limits: Limits,
 }
 
 impl Catalog {
-    /// Opens the catalog in a folder, and makes both where they are missing.
+    /// Opens the catalog in a folder, in SQLite, and makes both where they are missing.
+    ///
+    /// # Errors
+    /// As for [`Self::open_with`].
+    pub fn open(folder: &Path, limits: Limits) -> Result<Self, CatalogError> {
+        Self::open_with(folder, limits, &DatabaseOptions::default())
+    }
+
+    /// Opens the catalog in the database that the options name; files of content are in the folder.
     ///
     /// # Errors
     /// Where the folder or the database cannot be used, or comes from a newer program.
-    pub fn open(folder: &Path, limits: Limits) -> Result<Self, CatalogError> {
+    pub fn open_with(
+        folder: &Path,
+        limits: Limits,
+        options: &DatabaseOptions,
+    ) -> Result<Self, CatalogError> {
         blobs::create_folder(folder)?;
         let blobs = Blobs::open(folder)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(folder.join("catalog.sqlite"), flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        migrations::run(&mut connection)?;
+        let database = database::open(folder, options)?;
         blobs::sync_folder(folder)?;
         if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             blobs::sync_folder(parent)?;
         }
-        Ok(Self { connection: Mutex::new(connection), blobs, limits })
+        let is_shared = database.is_shared();
+        Ok(Self { database: Mutex::new(database), is_shared, blobs, limits })
     }
 
     #[must_use]
@@ -107,12 +111,53 @@ impl Catalog {
         &self.limits
     }
 
-    /// The content of a schema, component or table, verified against its digest.
+    /// The content of a schema, component or table, verified against its digest. Where several
+    /// nodes share the catalog, a file that is missing or damaged is fetched anew.
     ///
     /// # Errors
-    /// [`CatalogError::DamagedBlob`] where it is missing or differs.
+    /// [`CatalogError::DamagedBlob`] where it is nowhere, or differs.
     pub fn content(&self, digest: &Digest) -> Result<Vec<u8>, CatalogError> {
-        self.blobs.get(digest, MAX_CONTENT_BYTES)
+        match self.blobs.get(digest, MAX_CONTENT_BYTES) {
+            Err(CatalogError::DamagedBlob { .. }) if self.is_shared => self.fetch(digest),
+            found => found,
+        }
+    }
+
+    fn fetch(&self, digest: &Digest) -> Result<Vec<u8>, CatalogError> {
+        let sql = "SELECT content FROM blobs WHERE digest = ?1";
+        let found = self.read(|transaction| {
+            columns::first(transaction, sql, params![digest.0], |row| row.get::<Vec<u8>>(0))
+        })?;
+        let damaged = |reason| CatalogError::DamagedBlob { digest: *digest, reason };
+        let content = found.ok_or_else(|| damaged("it is not in the database"))?;
+        if Digest::of(&content) != *digest {
+            return Err(damaged("the database has other bytes"));
+        }
+        self.blobs.put(&content)?;
+        Ok(content)
+    }
+
+    /// Makes content durable, before something names it.
+    fn put_content(&self, content: &[u8]) -> Result<Digest, CatalogError> {
+        let digest = self.blobs.put(content)?;
+        if self.is_shared {
+            self.share(&digest, content)?;
+        }
+        Ok(digest)
+    }
+
+    /// Not one of the transactions that run one after the other: content is large, and whoever
+    /// stores it stores the same.
+    fn share(&self, digest: &Digest, content: &[u8]) -> Result<(), CatalogError> {
+        self.transact(Access::Content, |transaction| {
+            let sql = "SELECT count(*) FROM blobs WHERE digest = ?1 AND sha256(content) = ?1";
+            if columns::count(transaction, sql, params![digest.0])? == 0 {
+                let sql = "INSERT INTO blobs (digest, content) VALUES (?1, ?2) \
+                           ON CONFLICT (digest) DO UPDATE SET content = excluded.content";
+                transaction.execute(sql, params![digest.0, content])?;
+            }
+            Ok(())
+        })
     }
 
     /// The content of a reference table.
@@ -126,7 +171,7 @@ impl Catalog {
     /// The limits of names and of versions per name, for a version about to be made.
     fn check_versions(
         &self,
-        connection: &Connection,
+        transaction: &dyn Transaction,
         table: &'static str,
         tenant: &TenantId,
         version: u64,
@@ -137,32 +182,40 @@ impl Catalog {
         }
         let limit = self.limits.names_per_tenant;
         let sql = format!("SELECT count(DISTINCT name) FROM {table} WHERE tenant_id = ?1");
-        if version == 1 && columns::count(connection, &sql, [tenant.as_str()])? >= limit {
+        if version == 1 && columns::count(transaction, &sql, params![tenant.as_str()])? >= limit {
             return Err(CatalogError::Full { what: "names of one kind", limit });
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A call that panicked has rolled its transaction back: the connection is sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Database>> {
+        // A call that panicked has rolled its transaction back: the database is sound.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+        work: impl FnOnce(&dyn Transaction) -> database::Result<T>,
     ) -> Result<T, CatalogError> {
-        Ok(work(&self.lock())?)
+        self.transact(Access::Read, |transaction| Ok(work(transaction)?))
     }
 
     /// Runs a transaction; when this returns `Ok`, it is on the disk.
     fn write<T>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, CatalogError>,
+        work: impl FnOnce(&dyn Transaction) -> Result<T, CatalogError>,
     ) -> Result<T, CatalogError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = work(&transaction)?;
+        self.transact(Access::Write, work)
+    }
+
+    fn transact<T>(
+        &self,
+        access: Access,
+        work: impl FnOnce(&dyn Transaction) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        let mut database = self.lock();
+        let transaction = database.begin(access)?;
+        let done = work(transaction.as_ref())?;
         transaction.commit()?;
         Ok(done)
     }

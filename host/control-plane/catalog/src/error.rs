@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tidegate_types::Digest;
 
+use crate::database::{DatabaseError, DatabaseErrorKind};
 use crate::table_content::TableError;
 
 /// Why a call of the catalog failed.
@@ -36,9 +37,9 @@ pub enum CatalogError {
     /// The database comes from a newer program.
     #[error("the catalog has version {found}, this program knows versions up to {known}")]
     NewerVersion { found: i64, known: i64 },
-    /// SQLite failed.
+    /// The database failed.
     #[error("the catalog's database failed")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] DatabaseError),
     /// The file system failed.
     #[error("cannot {doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
@@ -53,11 +54,15 @@ impl CatalogError {
     pub fn is_storage_full(&self) -> bool {
         match self {
             Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
-            Self::Database(rusqlite::Error::SqliteFailure(failure, _)) => {
-                failure.code == rusqlite::ErrorCode::DiskFull
-            }
+            Self::Database(error) => error.kind() == DatabaseErrorKind::StorageFull,
             _ => false,
         }
+    }
+
+    /// Is the database out of reach? The same call may work later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.kind() == DatabaseErrorKind::Unavailable)
     }
 
     pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {

@@ -1,8 +1,8 @@
-//! The catalog of one node: tenants, API keys, schemas, reference tables, components, revisions and
-//! which of these are active. An SQLite file says what there is; large content lies beside it as
-//! files named by their SHA-256.
+//! The catalog: tenants, API keys, schemas, reference tables, components, revisions and which of
+//! these are active. A database says what there is: SQLite in the node's folder, or PostgreSQL, which
+//! several nodes share. Large content lies in the folder as files named by their SHA-256.
 //!
-//! Every call blocks on the disk: async callers use a blocking thread. A call that changes
+//! Every call blocks on disk or network: async callers use a blocking thread. A call that changes
 //! something has made it durable when it returns. Nothing is deleted: revisions, components and
 //! tables stay as long as an event could cite them.
 
@@ -13,6 +13,7 @@ pub mod artifact;
 pub mod table_content;
 
 mod blobs;
+mod database;
 mod error;
 
 pub use api_key::ApiKey;
@@ -21,9 +22,11 @@ pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
 pub use catalog::keys::{DEFAULT_RATE_LIMIT, KeyRecord, NewKey, Scope};
 pub use catalog::revisions::{RevisionState, RevisionSummary, StoredRevision};
+pub use catalog::rollouts::{Ended, RolloutEnd, RolloutRecord, RunningRollout};
 pub use catalog::schemas::Schema;
 pub use catalog::tables::Table;
 pub use catalog::tenants::Tenant;
 pub use catalog::{Catalog, Limits};
+pub use database::{DatabaseError, DatabaseErrorKind, DatabaseOptions};
 pub use error::CatalogError;
 pub use table_content::{TableContent, TableError};

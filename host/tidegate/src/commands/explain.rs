@@ -21,7 +21,8 @@ pub(super) fn run(context: &Context, tenant: &str, event_id: &str) -> anyhow::Re
 fn told(explained: &Value) -> String {
     match cell(explained, "/state").as_str() {
         "not-stored" => {
-            return "not stored: the event was rejected, or never came, or is another tenant's".into();
+            return "not stored: the event was rejected, or never came, or is another tenant's"
+                .into();
         }
         "inputs-expired" => return "the stored event has expired: nothing is left to judge".into(),
         _ => {}
@@ -40,9 +41,16 @@ fn told(explained: &Value) -> String {
         ),
     ];
     for rule in list(explained, "/rules") {
-        lines.push(format!("\n{} ({}) {}", cell(rule, "/rule"), cell(rule, "/role"), cell(rule, "/component")));
+        lines.push(format!(
+            "\n{} ({}) {}",
+            cell(rule, "/rule"),
+            cell(rule, "/role"),
+            cell(rule, "/component")
+        ));
         if let Some(Value::Object(inputs)) = rule.pointer("/inputs") {
-            lines.extend(inputs.iter().map(|(at, value)| format!("  read   {at} = {}", cell(value, ""))));
+            lines.extend(
+                inputs.iter().map(|(at, value)| format!("  read   {at} = {}", cell(value, ""))),
+            );
         }
         for finding in list(rule, "/findings") {
             let [severity, code, at, detail] =

@@ -35,7 +35,11 @@ pub(super) fn run(context: &Context, command: RevisionCommand) -> anyhow::Result
             switch(context, &[&of.tenant, "rollback"], Body::Nothing)?;
         }
         RevisionCommand::Shadow { of, revision } => {
-            rollout::start(context, &[&of.tenant, "revisions", &revision, "shadow"], Body::Nothing)?;
+            rollout::start(
+                context,
+                &[&of.tenant, "revisions", &revision, "shadow"],
+                Body::Nothing,
+            )?;
         }
         RevisionCommand::Canary { of, revision, percent, thresholds } => {
             let body = json!({ "percent": percent, "thresholds": thresholds });

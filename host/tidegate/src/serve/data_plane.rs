@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use bytes::Bytes;
-use tidegate_admin_api::{BoxFuture, DataPlane, Inspection};
-use tidegate_catalog::{Catalog, Scope, StoredRevision};
+use serde_json::{Map, Value, json};
+use tidegate_admin_api::{BoxFuture, DataPlane, Inspection, ReplayProgress, ReplayRequest};
+use tidegate_catalog::{Catalog, CatalogError};
 use tidegate_event::{Schema, SchemaLimits};
-use tidegate_ingest::{ApiKey, Artifacts, Gateway, InForce, KeyState, Revision, Scopes, Snapshot};
+use tidegate_ingest::{Artifacts, Gateway, Revision};
 use tidegate_plugin_host::{PluginHost, Table};
 use tidegate_storage::Storage;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{RevisionDocument, TableVersion};
-use tidegate_types::{Digest, Problem, ProblemType, Status, TenantId};
+use tidegate_types::rollout::Stage;
+use tidegate_types::{Digest, EventId, Problem, ProblemType, Status, TenantId};
 use tidegate_wal::Wal;
 
 use super::warm::Warm;
@@ -22,12 +23,14 @@ use super::warm::Warm;
 pub(super) struct Node {
     catalog: Arc<Catalog>,
     plugins: Arc<PluginHost>,
-    gateway: Arc<Gateway>,
-    storage: Arc<Storage>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) storage: Arc<Storage>,
     wal: Wal,
     schemas: SchemaLimits,
     /// Revisions that run.
-    warm: Warm,
+    pub(super) warm: Warm,
+    /// Held while a snapshot is made, so that an older one never replaces a newer one.
+    publishing: tokio::sync::Mutex<()>,
 }
 
 impl Node {
@@ -49,10 +52,11 @@ impl Node {
             wal: wal.clone(),
             schemas,
             warm: Warm::default(),
+            publishing: tokio::sync::Mutex::default(),
         }
     }
 
-    async fn build(
+    pub(super) async fn build(
         &self,
         tenant: &TenantId,
         document: &RevisionDocument,
@@ -61,51 +65,18 @@ impl Node {
         Revision::build(tenant, document, &self.plugins, &artifacts, &self.schemas).await
     }
 
-    /// A revision that runs: the one that is in force or was not long ago, or else a new one.
-    async fn running(
-        &self,
-        tenant: &TenantId,
-        stored: &StoredRevision,
-    ) -> anyhow::Result<Arc<Revision>> {
-        if let Some(known) = self.warm.get(tenant, &stored.digest) {
-            return Ok(known);
-        }
-        let built = self.build(tenant, &stored.document).await;
-        let built = built.map_err(|problems| anyhow::anyhow!("{}", told(&problems)));
-        let revision = Arc::new(built.with_context(|| format!("the revision of tenant {tenant}"))?);
-        self.warm.keep(tenant, &revision);
-        Ok(revision)
-    }
-
-    async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        let mut tenants = Vec::new();
-        let before = self.gateway.snapshot();
-        for active in self.catalog.active_revisions()? {
-            let revision = self.running(&active.tenant, &active.revision).await?;
-            let unchanged = before
-                .in_force(&active.tenant)
-                .filter(|known| Arc::ptr_eq(&known.revision, &revision));
-            let in_force = match unchanged {
-                Some(known) => Arc::clone(known),
-                None => Arc::new(InForce { revision, rollout: None, watch: None }),
-            };
-            tenants.push((active.tenant, in_force));
-        }
-        self.warm.retain(tenants.iter().map(|(tenant, in_force)| (tenant, &**in_force)));
-        let keys = self.catalog.all_keys()?.into_iter().map(|record| {
-            let state = if record.is_active { KeyState::Active } else { KeyState::Revoked };
-            let scopes =
-                Scopes::from_names(record.scopes.iter().map(|scope: &Scope| scope.as_str()));
-            (
-                record.hash,
-                ApiKey { tenant: record.tenant, state, scopes, expires_at: record.expires_at },
-            )
-        });
-        Ok(Snapshot::new(keys, tenants))
+    /// Calls the catalog on a blocking thread.
+    pub(super) async fn ask<T, F>(&self, work: F) -> anyhow::Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Catalog) -> Result<T, CatalogError> + Send + 'static,
+    {
+        let catalog = Arc::clone(&self.catalog);
+        Ok(tokio::task::spawn_blocking(move || work(&catalog)).await??)
     }
 }
 
-fn told(problems: &[ProblemPart]) -> String {
+pub(super) fn told(problems: &[ProblemPart]) -> String {
     let parts: Vec<_> =
         problems.iter().map(|part| format!("{}: {}", part.pointer, part.detail)).collect();
     parts.join("; ")
@@ -144,6 +115,7 @@ impl DataPlane for Node {
 
     fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(async move {
+            let _turn = self.publishing.lock().await;
             match self.snapshot().await {
                 Ok(snapshot) => {
                     self.gateway.publish(snapshot);
@@ -152,6 +124,41 @@ impl DataPlane for Node {
                 Err(error) => Err(Problem::new(ProblemType::Internal, format!("{error:#}"))),
             }
         })
+    }
+
+    fn observe_rollout(&self, tenant: &TenantId, id: u64) -> Option<Map<String, Value>> {
+        let snapshot = self.gateway.snapshot();
+        let in_force = snapshot.in_force(tenant)?;
+        let rollout = in_force.rollout.as_ref().filter(|rollout| rollout.id == id)?;
+        let mut out = Map::new();
+        if rollout.stage == Stage::Shadow {
+            let diff = serde_json::to_value(rollout.diff.report());
+            out.insert("diff".to_owned(), diff.unwrap_or_default());
+        } else {
+            let counts = json!({
+                "active": in_force.revision.stats.tally(),
+                "candidate": rollout.candidate.stats.tally(),
+            });
+            out.insert("counts".to_owned(), counts);
+        }
+        Some(out)
+    }
+
+    fn replay<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        request: &'a ReplayRequest,
+        progress: &'a ReplayProgress,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(self.replay_stored(tenant, request, progress))
+    }
+
+    fn explain<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        event_id: EventId,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(self.explain_stored(tenant, event_id))
     }
 
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {

@@ -116,6 +116,15 @@ pub(super) fn schemas(config: &Config) -> SchemaLimits {
     }
 }
 
+pub(super) fn database(config: &Config) -> tidegate_catalog::DatabaseOptions {
+    let from = &config.catalog;
+    tidegate_catalog::DatabaseOptions {
+        url: from.url.reveal().to_owned(),
+        connect_timeout: from.connect_timeout,
+        statement_timeout: from.statement_timeout,
+    }
+}
+
 pub(super) fn catalog(config: &Config) -> tidegate_catalog::Limits {
     tidegate_catalog::Limits {
         schema_bytes: config.schemas.max_bytes as u64,

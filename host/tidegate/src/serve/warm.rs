@@ -9,7 +9,7 @@ use tidegate_ingest::{InForce, Revision};
 use tidegate_types::{Digest, TenantId};
 
 /// How long a revision stays that is no longer in force.
-const WARM: Duration = Duration::from_secs(15 * 60);
+pub(super) const WARM: Duration = Duration::from_secs(15 * 60);
 /// Revisions of one tenant that stay; the ones replaced first make room.
 const MAX_PER_TENANT: usize = 8;
 

@@ -1,6 +1,10 @@
 //! `/v1/tenants/{tenant}/revisions`: references by name become digests, every rule is configured,
 //! and only then is a revision stored.
 
+pub(crate) mod activations;
+pub(crate) mod replays;
+pub(crate) mod rollouts;
+
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
 use tidegate_catalog::{Put, RevisionSummary, StoredRevision};

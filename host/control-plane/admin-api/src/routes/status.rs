@@ -6,7 +6,7 @@ use tidegate_catalog::Catalog;
 use tidegate_types::revision::KERNELS;
 use tidegate_types::{Problem, UnixMillis};
 
-use super::activations;
+use super::revisions::{activations, rollouts};
 use crate::answer::{self, Answer};
 use crate::request::{self, At};
 use crate::state::AdminState;
@@ -37,6 +37,7 @@ pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<Strin
         Ok(json!({
             "tenant": tenant,
             "active": catalog.active(&tenant)?.as_ref().map(activations::view),
+            "rollout": catalog.rollout(&tenant)?.as_ref().map(rollouts::view),
             "rollback_to": target.map(|to| json!({ "number": to.number, "digest": to.digest })),
             "revisions": catalog.revision_count(&tenant)?,
             "keys": {

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, DataPlane, Inspection, Limits, ServeError, serve,
+    AdminState, AdminToken, BoxFuture, DataPlane, Inspection, Limits, ReplayProgress,
+    ReplayRequest, ServeError, serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
-use tidegate_types::{Digest, Problem, ProblemType, TenantId};
+use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -134,6 +135,31 @@ impl DataPlane for Plane {
 
     fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(self.look())
+    }
+
+    fn observe_rollout(
+        &self,
+        _tenant: &TenantId,
+        _id: u64,
+    ) -> Option<serde_json::Map<String, Value>> {
+        None
+    }
+
+    fn replay<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        _request: &'a ReplayRequest,
+        _progress: &'a ReplayProgress,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({ "diff": {} })) })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        event_id: EventId,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async move { Ok(json!({ "event_id": event_id, "state": "not-stored" })) })
     }
 
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {

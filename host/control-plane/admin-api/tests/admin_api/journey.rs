@@ -53,7 +53,7 @@ async fn from_nothing_to_an_active_revision_and_back() {
     assert!(!listed.to_string().contains(&secret));
 
     let first = gateway.post("/v1/tenants/acme/revisions", document("one")).await.expect(201);
-    assert_eq!((&first["number"], &first["state"]), (&json!(1), &json!("stored")));
+    assert_eq!((&first["number"], &first["state"]), (&json!(1), &json!("draft")));
     let stored = &first["document"];
     assert_eq!(stored["rules"][0]["component"], Digest::of(BUILTIN).to_string());
     assert_eq!(stored["rules"][1]["component"], Digest::of(b"\0asm mine").to_string());

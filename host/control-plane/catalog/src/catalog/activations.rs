@@ -4,11 +4,13 @@
 //! Each entry says where a rollback from it goes: an activation to the entry that it replaced, a
 //! rollback to where its target would have gone. So rolling back twice goes two steps back.
 
-use rusqlite::{Connection, Row, Transaction, params};
+use tidegate_types::rollout::Thresholds;
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
 use super::revisions::{STORED, StoredRevision, stored};
-use super::{Catalog, columns, tenants};
+use super::rollouts::{self, RolloutEnd};
+use super::{Catalog, tenants};
+use crate::database::{self, Row, Transaction, columns, params};
 use crate::{CatalogError, Page, Put, Selector};
 
 /// How an activation came about.
@@ -29,7 +31,7 @@ impl ActivationKind {
 }
 
 /// One entry of the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Activation {
     /// Counts up over all tenants.
     pub sequence: u64,
@@ -41,6 +43,10 @@ pub struct Activation {
     pub at: UnixMillis,
     /// It could not be put in force and was undone.
     pub withdrawn: bool,
+    /// When it is taken back without being asked for.
+    pub thresholds: Option<Thresholds>,
+    /// Why it was made, where that was said.
+    pub reason: String,
     returns_to: Option<u64>,
 }
 
@@ -49,14 +55,18 @@ pub struct Activation {
 pub struct ActiveRevision {
     pub tenant: TenantId,
     pub revision: StoredRevision,
+    pub activation: Activation,
 }
 
-const ENTRY: &str = "SELECT a.sequence, r.number, a.digest, a.kind, a.activated_by, a.activated_at, \
-                     a.withdrawn, a.returns_to FROM activations AS a \
-                     JOIN revisions AS r ON r.tenant_id = a.tenant_id AND r.digest = a.digest";
+/// What an entry consists of, `a` being its row and `r` its revision's.
+const COLUMNS: &str = "a.sequence, r.number, a.digest, a.kind, a.activated_by, a.activated_at, \
+                       a.withdrawn, a.returns_to, a.thresholds, a.reason";
+const JOINED: &str = "FROM activations AS a \
+                      JOIN revisions AS r ON r.tenant_id = a.tenant_id AND r.digest = a.digest";
 
 impl Catalog {
-    /// Makes a revision the active one. The active one stays as it is.
+    /// Makes a revision the active one, and ends the rollout that runs. The active one stays as it is.
+    /// Without thresholds it has those of the rollout that promoted it, if one did.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`] for an unknown tenant or revision.
@@ -64,6 +74,7 @@ impl Catalog {
         &self,
         tenant: &TenantId,
         digest: &Digest,
+        thresholds: Option<Thresholds>,
         by: &str,
     ) -> Result<Put<Activation>, CatalogError> {
         self.revision(tenant, &Selector::Digest(*digest))?;
@@ -74,21 +85,44 @@ impl Catalog {
                 _ => {}
             }
             let returns_to = active.map(|active| active.sequence);
+            let running = rollouts::find_running(transaction, tenant)?;
+            let promoted = running.filter(|running| running.digest == *digest);
+            let how = match promoted {
+                Some(_) => RolloutEnd::Promoted,
+                None => RolloutEnd::Replaced,
+            };
+            rollouts::end(transaction, tenant, how, by, "")?;
+            let thresholds = thresholds.or(promoted.map(|promoted| promoted.thresholds));
             let kind = ActivationKind::Activate;
-            insert(transaction, tenant, digest, kind, by, returns_to).map(Put::Created)
+            let new = New { digest, kind, by, returns_to, thresholds, reason: "" };
+            insert(transaction, tenant, &new).map(Put::Created)
         })
     }
 
-    /// Makes the revision active that was before the active one.
+    /// Makes the revision active that was before the active one, and ends the rollout that runs.
+    /// With a sequence, only where that activation is still in force.
     ///
     /// # Errors
     /// [`CatalogError::NothingBefore`]; [`CatalogError::NotFound`] for an unknown tenant.
-    pub fn roll_back(&self, tenant: &TenantId, by: &str) -> Result<Activation, CatalogError> {
+    pub fn roll_back(
+        &self,
+        tenant: &TenantId,
+        only: Option<u64>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Activation, CatalogError> {
         self.write(|transaction| {
             tenants::require(transaction, tenant)?;
             let target = find_target(transaction, tenant)?.ok_or(CatalogError::NothingBefore)?;
+            let active = find_active(transaction, tenant)?;
+            if only.is_some() && active.map(|active| active.sequence) != only {
+                return Err(CatalogError::NothingBefore);
+            }
+            rollouts::end(transaction, tenant, RolloutEnd::Replaced, by, reason)?;
+            let (digest, returns_to) = (&target.digest, target.returns_to);
             let kind = ActivationKind::Rollback;
-            insert(transaction, tenant, &target.digest, kind, by, target.returns_to)
+            let new = New { digest, kind, by, returns_to, thresholds: None, reason };
+            insert(transaction, tenant, &new)
         })
     }
 
@@ -99,7 +133,7 @@ impl Catalog {
     pub fn withdraw_activation(&self, sequence: u64) -> Result<(), CatalogError> {
         self.write(|transaction| {
             let sql = "UPDATE activations SET withdrawn = 1 WHERE sequence = ?1";
-            transaction.execute(sql, [columns::signed(sequence)])?;
+            transaction.execute(sql, params![columns::signed(sequence)])?;
             Ok(())
         })
     }
@@ -109,7 +143,7 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn active(&self, tenant: &TenantId) -> Result<Option<Activation>, CatalogError> {
-        self.read(|connection| find_active(connection, tenant))
+        self.read(|transaction| find_active(transaction, tenant))
     }
 
     /// The entry that a rollback would go to, if there is one.
@@ -117,7 +151,7 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn rollback_target(&self, tenant: &TenantId) -> Result<Option<Activation>, CatalogError> {
-        self.read(|connection| find_target(connection, tenant))
+        self.read(|transaction| find_target(transaction, tenant))
     }
 
     /// The history, newest first; the page is by sequence.
@@ -131,10 +165,10 @@ impl Catalog {
     ) -> Result<Vec<Activation>, CatalogError> {
         self.tenant(tenant)?;
         let sql = format!(
-            "{ENTRY} WHERE a.tenant_id = ?1 AND a.sequence < ?2 ORDER BY a.sequence DESC LIMIT ?3"
+            "SELECT {COLUMNS} {JOINED} WHERE a.tenant_id = ?1 AND a.sequence < ?2 ORDER BY a.sequence DESC LIMIT ?3"
         );
         let params = params![tenant.as_str(), page.bound(), page.limit];
-        self.read(|connection| columns::list(connection, &sql, params, activation))
+        self.read(|transaction| columns::list(transaction, &sql, params, activation))
     }
 
     /// The active revision of every tenant that has one, in the order of the tenants' ids.
@@ -143,71 +177,95 @@ impl Catalog {
     /// Where the database fails.
     pub fn active_revisions(&self) -> Result<Vec<ActiveRevision>, CatalogError> {
         let sql = format!(
-            "SELECT {STORED}, r.document, r.tenant_id FROM activations AS a \
-             JOIN revisions AS r ON r.tenant_id = a.tenant_id AND r.digest = a.digest \
-             WHERE a.sequence IN (SELECT max(sequence) FROM activations WHERE withdrawn = 0 \
+            "SELECT {STORED}, r.document, r.tenant_id, {COLUMNS} {JOINED} WHERE a.sequence IN (SELECT max(sequence) FROM activations WHERE withdrawn = 0 \
              GROUP BY tenant_id) ORDER BY r.tenant_id"
         );
-        self.read(|connection| {
-            columns::list(connection, &sql, [], |row| {
-                Ok(ActiveRevision { tenant: columns::parsed(row, 5)?, revision: stored(row)? })
+        self.read(|transaction| {
+            columns::list(transaction, &sql, params![], |row| {
+                Ok(ActiveRevision {
+                    tenant: columns::parsed(row, 5)?,
+                    revision: stored(row)?,
+                    activation: activation_at(row, 6)?,
+                })
             })
         })
     }
 }
 
-fn insert(
-    transaction: &Transaction<'_>,
-    tenant: &TenantId,
-    digest: &Digest,
+/// An entry that is about to be made.
+struct New<'a> {
+    digest: &'a Digest,
     kind: ActivationKind,
-    by: &str,
+    by: &'a str,
     returns_to: Option<u64>,
-) -> Result<Activation, CatalogError> {
-    transaction.execute(
-        "INSERT INTO activations (tenant_id, digest, kind, activated_by, activated_at, returns_to) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            tenant.as_str(),
-            digest.0,
-            kind.as_str(),
-            by,
-            columns::signed(UnixMillis::now().0),
-            returns_to.map(columns::signed),
-        ],
-    )?;
-    let sql = format!("{ENTRY} WHERE a.sequence = ?1");
-    let sequence = transaction.last_insert_rowid();
-    let made = columns::first(transaction, &sql, [sequence], activation)?;
-    made.ok_or_else(|| CatalogError::not_found("revision", digest))
+    thresholds: Option<Thresholds>,
+    reason: &'a str,
 }
 
-fn activation(row: &Row<'_>) -> rusqlite::Result<Activation> {
-    let kind: String = row.get(3)?;
-    let returns_to: Option<i64> = row.get(7)?;
+fn insert(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+    new: &New<'_>,
+) -> Result<Activation, CatalogError> {
+    let sql = "INSERT INTO activations (tenant_id, digest, kind, activated_by, activated_at, \
+               returns_to, thresholds, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    transaction.execute(
+        sql,
+        params![
+            tenant.as_str(),
+            new.digest.0,
+            new.kind.as_str(),
+            new.by,
+            columns::signed(UnixMillis::now().0),
+            new.returns_to.map(columns::signed),
+            new.thresholds.as_ref().map(rollouts::json),
+            new.reason,
+        ],
+    )?;
+    let made = find_active(transaction, tenant)?;
+    made.ok_or_else(|| CatalogError::not_found("revision", new.digest))
+}
+
+fn activation(row: &Row) -> database::Result<Activation> {
+    activation_at(row, 0)
+}
+
+/// Reads an entry whose columns begin at an index.
+fn activation_at(row: &Row, first: usize) -> database::Result<Activation> {
+    let kind: String = row.get(first + 3)?;
+    let returns_to: Option<i64> = row.get(first + 7)?;
+    let thresholds: Option<String> = row.get(first + 8)?;
     Ok(Activation {
-        sequence: columns::number(row, 0)?,
-        number: columns::number(row, 1)?,
-        digest: columns::digest(row, 2)?,
+        sequence: columns::number(row, first)?,
+        number: columns::number(row, first + 1)?,
+        digest: columns::digest(row, first + 2)?,
         // The database takes these two words alone.
         kind: if kind == "rollback" { ActivationKind::Rollback } else { ActivationKind::Activate },
-        by: row.get(4)?,
-        at: columns::time(row, 5)?,
-        withdrawn: row.get(6)?,
-        returns_to: returns_to.map(|_| columns::number(row, 7)).transpose()?,
+        by: row.get(first + 4)?,
+        at: columns::time(row, first + 5)?,
+        withdrawn: row.get(first + 6)?,
+        returns_to: returns_to.map(|_| columns::number(row, first + 7)).transpose()?,
+        thresholds: thresholds.map(|_| columns::json(row, first + 8)).transpose()?,
+        reason: row.get(first + 9)?,
     })
 }
 
-fn find_active(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<Option<Activation>> {
+pub(super) fn find_active(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+) -> database::Result<Option<Activation>> {
     let sql = format!(
-        "{ENTRY} WHERE a.tenant_id = ?1 AND a.withdrawn = 0 ORDER BY a.sequence DESC LIMIT 1"
+        "SELECT {COLUMNS} {JOINED} WHERE a.tenant_id = ?1 AND a.withdrawn = 0 ORDER BY a.sequence DESC LIMIT 1"
     );
-    columns::first(connection, &sql, [tenant.as_str()], activation)
+    columns::first(transaction, &sql, params![tenant.as_str()], activation)
 }
 
-fn find_target(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<Option<Activation>> {
-    let active = find_active(connection, tenant)?;
+fn find_target(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+) -> database::Result<Option<Activation>> {
+    let active = find_active(transaction, tenant)?;
     let Some(sequence) = active.and_then(|active| active.returns_to) else { return Ok(None) };
-    let sql = format!("{ENTRY} WHERE a.sequence = ?1");
-    columns::first(connection, &sql, [columns::signed(sequence)], activation)
+    let sql = format!("SELECT {COLUMNS} {JOINED} WHERE a.sequence = ?1");
+    columns::first(transaction, &sql, params![columns::signed(sequence)], activation)
 }

@@ -3,11 +3,10 @@
 //! names them.
 
 use bytes::Bytes;
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, Transaction, params};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::{Catalog, columns, tenants};
+use super::{Catalog, tenants};
+use crate::database::{self, Row, Transaction, Value, columns, params};
 use crate::{ArtifactName, CatalogError, Page, Put, Selector};
 
 /// A component that ships with the program.
@@ -53,23 +52,23 @@ impl Catalog {
     /// [`CatalogError::Invalid`] where a digest is not that of its bytes.
     pub fn register_builtins(&self, builtins: &[BuiltinComponent]) -> Result<(), CatalogError> {
         for builtin in builtins {
-            if self.blobs.put(&builtin.bytes)? != builtin.digest {
+            if self.put_content(&builtin.bytes)? != builtin.digest {
                 let name = &builtin.name;
                 let text = format!("the built-in component {name} does not have the digest given");
                 return Err(CatalogError::Invalid(text));
             }
         }
         self.write(|transaction| {
-            transaction.execute("UPDATE builtin_components SET is_current = 0", [])?;
+            transaction.execute("UPDATE builtin_components SET is_current = 0", params![])?;
             for builtin in builtins {
                 insert_component(transaction, &builtin.digest, builtin.bytes.len() as u64, None)?;
                 transaction.execute(
                     "INSERT INTO builtin_components (name, version, digest, is_current, created_at) \
                      VALUES (?1, ?2, ?3, 1, ?4) \
-                     ON CONFLICT DO UPDATE SET is_current = 1, version = excluded.version",
+                     ON CONFLICT (name, digest) DO UPDATE SET is_current = 1, version = excluded.version",
                     params![
                         builtin.name.as_str(),
-                        builtin.version,
+                        &builtin.version,
                         builtin.digest.0,
                         columns::signed(UnixMillis::now().0),
                     ],
@@ -97,7 +96,7 @@ impl Catalog {
             return Err(CatalogError::TooLarge { what: "component", limit });
         }
         self.check_component_name(tenant, name)?;
-        let digest = self.blobs.put(component)?;
+        let digest = self.put_content(component)?;
         self.write(|transaction| {
             tenants::require(transaction, tenant)?;
             let same = find_uploaded(transaction, tenant, name, &Selector::Digest(digest))?;
@@ -113,13 +112,14 @@ impl Catalog {
 
     fn insert_version(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &dyn Transaction,
         tenant: &TenantId,
         name: &ArtifactName,
         digest: &Digest,
     ) -> Result<(), CatalogError> {
         let sql = "SELECT coalesce(max(version), 0) FROM component_versions WHERE tenant_id = ?1 AND name = ?2";
-        let version = columns::count(transaction, sql, [tenant.as_str(), name.as_str()])? + 1;
+        let version =
+            columns::count(transaction, sql, params![tenant.as_str(), name.as_str()])? + 1;
         self.check_versions(transaction, "component_versions", tenant, version)?;
         transaction.execute(
             "INSERT INTO component_versions (tenant_id, name, version, digest, created_at) \
@@ -146,9 +146,9 @@ impl Catalog {
         name: &ArtifactName,
     ) -> Result<(), CatalogError> {
         self.tenant(tenant)?;
-        let (uploaded, builtin) = self.read(|connection| {
-            let uploaded = find_uploaded(connection, tenant, name, &Selector::Latest)?;
-            Ok((uploaded, find_builtin(connection, name, &Selector::Latest)?))
+        let (uploaded, builtin) = self.read(|transaction| {
+            let uploaded = find_uploaded(transaction, tenant, name, &Selector::Latest)?;
+            Ok((uploaded, find_builtin(transaction, name, &Selector::Latest)?))
         })?;
         if uploaded.is_none() && builtin.is_some() {
             return Err(CatalogError::Taken { what: "built-in plugin", name: name.to_string() });
@@ -167,9 +167,9 @@ impl Catalog {
         which: &Selector,
     ) -> Result<Component, CatalogError> {
         let found =
-            self.read(|connection| match find_uploaded(connection, tenant, name, which)? {
+            self.read(|transaction| match find_uploaded(transaction, tenant, name, which)? {
                 Some(own) => Ok(Some(own)),
-                None => find_builtin(connection, name, which),
+                None => find_builtin(transaction, name, which),
             })?;
         found.ok_or_else(|| CatalogError::not_found("plugin", format_args!("{name}@{which}")))
     }
@@ -182,7 +182,7 @@ impl Catalog {
         let sql = "SELECT EXISTS (SELECT 1 FROM component_versions WHERE tenant_id = ?1 AND digest = ?2) \
                    OR EXISTS (SELECT 1 FROM builtin_components WHERE digest = ?2)";
         let params = params![tenant.as_str(), digest.0];
-        self.read(|connection| Ok(columns::count(connection, sql, params)? == 1))
+        self.read(|transaction| Ok(columns::count(transaction, sql, params)? == 1))
     }
 
     /// The built-in components of this program, then the latest version of each uploaded one.
@@ -196,9 +196,9 @@ impl Catalog {
             "{UPLOADED} WHERE v.tenant_id = ?1 AND v.version = (SELECT max(version) FROM \
              component_versions WHERE tenant_id = v.tenant_id AND name = v.name) ORDER BY v.name"
         );
-        self.read(|connection| {
-            let mut all = columns::list(connection, &builtin, [], component)?;
-            all.extend(columns::list(connection, &uploaded, [tenant.as_str()], component)?);
+        self.read(|transaction| {
+            let mut all = columns::list(transaction, &builtin, params![], component)?;
+            all.extend(columns::list(transaction, &uploaded, params![tenant.as_str()], component)?);
             Ok(all)
         })
     }
@@ -222,13 +222,13 @@ impl Catalog {
         let builtin = format!(
             "{BUILTIN} WHERE b.name = ?1 ORDER BY b.is_current DESC, b.created_at DESC LIMIT ?2"
         );
-        self.read(|connection| {
-            if find_uploaded(connection, tenant, name, &Selector::Latest)?.is_none() {
+        self.read(|transaction| {
+            if find_uploaded(transaction, tenant, name, &Selector::Latest)?.is_none() {
                 let params = params![name.as_str(), page.limit];
-                return columns::list(connection, &builtin, params, component);
+                return columns::list(transaction, &builtin, params, component);
             }
             let params = params![tenant.as_str(), name.as_str(), page.bound(), page.limit];
-            columns::list(connection, &uploaded, params, component)
+            columns::list(transaction, &uploaded, params, component)
         })
     }
 
@@ -238,8 +238,8 @@ impl Catalog {
     /// Where the database fails.
     pub fn inspection(&self, digest: &Digest) -> Result<Option<serde_json::Value>, CatalogError> {
         let sql = "SELECT inspection FROM components WHERE digest = ?1 AND inspection IS NOT NULL";
-        self.read(|connection| {
-            columns::first(connection, sql, [digest.0], |row| columns::json(row, 0))
+        self.read(|transaction| {
+            columns::first(transaction, sql, params![digest.0], |row| columns::json(row, 0))
         })
     }
 
@@ -261,14 +261,15 @@ impl Catalog {
 }
 
 fn insert_component(
-    transaction: &Transaction<'_>,
+    transaction: &dyn Transaction,
     digest: &Digest,
     bytes: u64,
     inspection: Option<&serde_json::Value>,
-) -> rusqlite::Result<()> {
+) -> database::Result<()> {
     transaction.execute(
         "INSERT INTO components (digest, bytes, inspection, created_at) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET inspection = coalesce(excluded.inspection, inspection)",
+         ON CONFLICT (digest) DO UPDATE \
+         SET inspection = coalesce(excluded.inspection, components.inspection)",
         params![
             digest.0,
             columns::signed(bytes),
@@ -279,7 +280,7 @@ fn insert_component(
     Ok(())
 }
 
-fn component(row: &Row<'_>) -> rusqlite::Result<Component> {
+fn component(row: &Row) -> database::Result<Component> {
     let builtin: bool = row.get(4)?;
     Ok(Component {
         name: row.get(0)?,
@@ -292,32 +293,32 @@ fn component(row: &Row<'_>) -> rusqlite::Result<Component> {
 }
 
 fn find_uploaded(
-    connection: &Connection,
+    transaction: &dyn Transaction,
     tenant: &TenantId,
     name: &ArtifactName,
     which: &Selector,
-) -> rusqlite::Result<Option<Component>> {
+) -> database::Result<Option<Component>> {
     let (condition, value) = columns::selected(which, "v.version");
     let sql = format!(
         "{UPLOADED} WHERE v.tenant_id = ?1 AND v.name = ?2 AND {condition} \
          ORDER BY v.version DESC LIMIT 1"
     );
-    columns::first(connection, &sql, params![tenant.as_str(), name.as_str(), value], component)
+    columns::first(transaction, &sql, params![tenant.as_str(), name.as_str(), value], component)
 }
 
 fn find_builtin(
-    connection: &Connection,
+    transaction: &dyn Transaction,
     name: &ArtifactName,
     which: &Selector,
-) -> rusqlite::Result<Option<Component>> {
+) -> database::Result<Option<Component>> {
     let (condition, value) = match which {
-        Selector::Latest => ("b.is_current = 1 AND ?2 IS NULL", Value::Null),
-        Selector::Version(version) => ("b.version = ?2", Value::Text(version.clone())),
-        Selector::Digest(digest) => ("b.digest = ?2", Value::Blob(digest.0.to_vec())),
+        Selector::Latest => ("b.is_current = 1 AND CAST(?2 AS TEXT) IS NULL", Value::Null),
+        Selector::Version(version) => ("b.version = ?2", Value::from(version)),
+        Selector::Digest(digest) => ("b.digest = ?2", Value::from(digest.0)),
     };
     let sql = format!(
         "{BUILTIN} WHERE b.name = ?1 AND {condition} \
          ORDER BY b.is_current DESC, b.created_at DESC LIMIT 1"
     );
-    columns::first(connection, &sql, params![name.as_str(), value], component)
+    columns::first(transaction, &sql, params![name.as_str(), value], component)
 }

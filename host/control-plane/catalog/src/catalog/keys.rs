@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::{Catalog, columns, tenants};
+use super::{Catalog, tenants};
+use crate::database::{self, Row, columns, params};
 use crate::{ApiKey, CatalogError};
 
 /// What a key may do.
@@ -127,16 +127,16 @@ impl Catalog {
         self.write(|transaction| {
             tenants::require(transaction, tenant)?;
             let sql = "SELECT count(*) FROM api_keys WHERE tenant_id = ?1";
-            if columns::count(transaction, sql, [tenant.as_str()])? >= limit {
+            if columns::count(transaction, sql, params![tenant.as_str()])? >= limit {
                 return Err(CatalogError::Full { what: "keys of a tenant", limit });
             }
             transaction.execute(
                 &format!("INSERT INTO api_keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, NULL)"),
                 params![
-                    record.id,
+                    &record.id,
                     record.hash.0,
                     tenant.as_str(),
-                    record.name,
+                    &record.name,
                     scopes.join(" "),
                     record.rate_limit,
                     columns::signed(record.created_at.0),
@@ -182,7 +182,7 @@ impl Catalog {
         let sql = format!(
             "SELECT {COLUMNS} FROM api_keys WHERE tenant_id = ?1 ORDER BY created_at DESC, id"
         );
-        self.read(|connection| columns::list(connection, &sql, [tenant.as_str()], record))
+        self.read(|transaction| columns::list(transaction, &sql, params![tenant.as_str()], record))
     }
 
     /// All keys of all tenants, revoked and expired ones too: the data plane tells revoked keys
@@ -192,7 +192,7 @@ impl Catalog {
     /// Where the database fails.
     pub fn all_keys(&self) -> Result<Vec<KeyRecord>, CatalogError> {
         let sql = format!("SELECT {COLUMNS} FROM api_keys");
-        self.read(|connection| columns::list(connection, &sql, [], record))
+        self.read(|transaction| columns::list(transaction, &sql, params![], record))
     }
 }
 
@@ -210,7 +210,7 @@ fn check(new: &NewKey) -> Result<(), CatalogError> {
     Err(CatalogError::Invalid(problem.to_owned()))
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
+fn record(row: &Row) -> database::Result<KeyRecord> {
     let scopes: String = row.get(4)?;
     // A scope that this program does not know gives no right here.
     let mut scopes: Vec<Scope> = scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect();

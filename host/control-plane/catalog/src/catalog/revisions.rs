@@ -1,19 +1,23 @@
 //! Revisions: what decides a tenant's events, numbered from 1 per tenant and named by digest. The
 //! canonical bytes are stored as they were digested, with the version of the kernels in them.
 
-use rusqlite::{Connection, Row, params};
 use serde::Deserialize;
 use tidegate_types::revision::{KERNELS, RevisionDocument};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::{Catalog, columns, tenants};
+use super::{Catalog, tenants};
+use crate::database::{self, DatabaseError, Row, Transaction, Value, columns, params};
 use crate::{CatalogError, Page, Put, Selector};
 
 /// What has become of a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevisionState {
     /// Never was active.
-    Stored,
+    Draft,
+    /// Judges copies.
+    Shadow,
+    /// Judges a share of the events.
+    Canary,
     /// Decides the tenant's events.
     Active,
     /// Was active.
@@ -24,7 +28,9 @@ impl RevisionState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Stored => "stored",
+            Self::Draft => "draft",
+            Self::Shadow => "shadow",
+            Self::Canary => "canary",
             Self::Active => "active",
             Self::Retired => "retired",
         }
@@ -57,6 +63,10 @@ pub struct StoredRevision {
 pub(super) const STORED: &str = "r.number, r.digest, r.created_at, \
     CASE WHEN r.digest = (SELECT digest FROM activations WHERE tenant_id = r.tenant_id AND withdrawn = 0 \
                           ORDER BY sequence DESC LIMIT 1) THEN 2 \
+         WHEN EXISTS (SELECT 1 FROM rollouts WHERE tenant_id = r.tenant_id AND digest = r.digest \
+                      AND ended_at IS NULL AND stage LIKE '%canary%') THEN 4 \
+         WHEN EXISTS (SELECT 1 FROM rollouts WHERE tenant_id = r.tenant_id AND digest = r.digest \
+                      AND ended_at IS NULL) THEN 3 \
          WHEN EXISTS (SELECT 1 FROM activations WHERE tenant_id = r.tenant_id AND withdrawn = 0 \
                       AND digest = r.digest) THEN 1 \
          ELSE 0 END";
@@ -84,7 +94,7 @@ impl Catalog {
                 return Ok(Put::Unchanged(same));
             }
             let sql = "SELECT coalesce(max(number), 0) FROM revisions WHERE tenant_id = ?1";
-            let number = columns::count(transaction, sql, [tenant.as_str()])? + 1;
+            let number = columns::count(transaction, sql, params![tenant.as_str()])? + 1;
             let limit = self.limits.revisions_per_tenant;
             if number > limit {
                 return Err(CatalogError::Full { what: "revisions of a tenant", limit });
@@ -97,7 +107,7 @@ impl Catalog {
                 params![tenant.as_str(), signed, digest.0, canonical, at],
             )?;
             let (kernels, document) = (KERNELS.to_owned(), document.clone());
-            let state = RevisionState::Stored;
+            let state = RevisionState::Draft;
             Ok(Put::Created(StoredRevision {
                 number,
                 digest,
@@ -118,7 +128,7 @@ impl Catalog {
         tenant: &TenantId,
         which: &Selector,
     ) -> Result<StoredRevision, CatalogError> {
-        let found = self.read(|connection| find(connection, tenant, which))?;
+        let found = self.read(|transaction| find(transaction, tenant, which))?;
         found.ok_or_else(|| CatalogError::not_found("revision", which))
     }
 
@@ -137,7 +147,7 @@ impl Catalog {
              ORDER BY r.number DESC LIMIT ?3"
         );
         let params = params![tenant.as_str(), page.bound(), page.limit];
-        self.read(|connection| columns::list(connection, &sql, params, summary))
+        self.read(|transaction| columns::list(transaction, &sql, params, summary))
     }
 
     /// The number of a tenant's revisions.
@@ -146,14 +156,16 @@ impl Catalog {
     /// Where the database fails.
     pub fn revision_count(&self, tenant: &TenantId) -> Result<u64, CatalogError> {
         let sql = "SELECT count(*) FROM revisions WHERE tenant_id = ?1";
-        self.read(|connection| columns::count(connection, sql, [tenant.as_str()]))
+        self.read(|transaction| columns::count(transaction, sql, params![tenant.as_str()]))
     }
 }
 
-fn summary(row: &Row<'_>) -> rusqlite::Result<RevisionSummary> {
+fn summary(row: &Row) -> database::Result<RevisionSummary> {
     let state = match columns::number(row, 3)? {
-        0 => RevisionState::Stored,
+        0 => RevisionState::Draft,
         1 => RevisionState::Retired,
+        3 => RevisionState::Shadow,
+        4 => RevisionState::Canary,
         _ => RevisionState::Active,
     };
     Ok(RevisionSummary {
@@ -165,7 +177,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RevisionSummary> {
 }
 
 /// Reads the columns of [`STORED`] and the canonical bytes after them.
-pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRevision> {
+pub(super) fn stored(row: &Row) -> database::Result<StoredRevision> {
     #[derive(Deserialize)]
     struct Canonical {
         kernels: String,
@@ -173,30 +185,28 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRevision> {
     }
     let RevisionSummary { number, digest, state, created_at } = summary(row)?;
     let canonical: Vec<u8> = row.get(4)?;
-    let damaged = |why: Box<dyn std::error::Error + Send + Sync>| {
-        rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Blob, why)
-    };
     if Digest::of(&canonical) != digest {
-        return Err(damaged("the revision's bytes have another digest".into()));
+        return Err(DatabaseError::damaged(4, "the revision's bytes have another digest"));
     }
-    let canonical = serde_json::from_slice(&canonical).map_err(|error| damaged(error.into()))?;
+    let canonical =
+        serde_json::from_slice(&canonical).map_err(|error| DatabaseError::damaged(4, error))?;
     let Canonical { kernels, revision: document } = canonical;
     Ok(StoredRevision { number, digest, kernels, document, state, created_at })
 }
 
 fn find(
-    connection: &Connection,
+    transaction: &dyn Transaction,
     tenant: &TenantId,
     which: &Selector,
-) -> rusqlite::Result<Option<StoredRevision>> {
+) -> database::Result<Option<StoredRevision>> {
     let (condition, value) = match which {
-        Selector::Latest => ("?2 IS NULL", rusqlite::types::Value::Null),
+        Selector::Latest => ("CAST(?2 AS TEXT) IS NULL", Value::Null),
         Selector::Version(number) => ("r.number = ?2", Selector::number(number).into()),
-        Selector::Digest(digest) => ("r.digest = ?2", digest.0.to_vec().into()),
+        Selector::Digest(digest) => ("r.digest = ?2", digest.0.into()),
     };
     let sql = format!(
         "SELECT {STORED}, r.document FROM revisions AS r WHERE r.tenant_id = ?1 AND {condition} \
          ORDER BY r.number DESC LIMIT 1"
     );
-    columns::first(connection, &sql, params![tenant.as_str(), value], stored)
+    columns::first(transaction, &sql, params![tenant.as_str(), value], stored)
 }

@@ -1,9 +1,9 @@
 //! JSON Schemas of tenants, in versions that count up from 1 per name.
 
-use rusqlite::{Connection, Row, params};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::{Catalog, columns, tenants};
+use super::{Catalog, tenants};
+use crate::database::{self, Row, Transaction, columns, params};
 use crate::{ArtifactName, CatalogError, Page, Put, Selector};
 
 /// One version of a schema; [`Catalog::content`] has its text.
@@ -35,7 +35,7 @@ impl Catalog {
             return Err(CatalogError::TooLarge { what: "schema", limit: self.limits.schema_bytes });
         }
         self.tenant(tenant)?;
-        let digest = self.blobs.put(text)?;
+        let digest = self.put_content(text)?;
         self.write(|transaction| {
             tenants::require(transaction, tenant)?;
             let latest = find(transaction, tenant, name, &Selector::Latest)?;
@@ -75,7 +75,7 @@ impl Catalog {
         name: &ArtifactName,
         which: &Selector,
     ) -> Result<Schema, CatalogError> {
-        let found = self.read(|connection| find(connection, tenant, name, which))?;
+        let found = self.read(|transaction| find(transaction, tenant, name, which))?;
         found.ok_or_else(|| CatalogError::not_found("schema", format_args!("{name}@{which}")))
     }
 
@@ -86,7 +86,7 @@ impl Catalog {
     pub fn has_schema(&self, tenant: &TenantId, digest: &Digest) -> Result<bool, CatalogError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM schemas WHERE tenant_id = ?1 AND digest = ?2)";
         let params = params![tenant.as_str(), digest.0];
-        self.read(|connection| Ok(columns::count(connection, sql, params)? == 1))
+        self.read(|transaction| Ok(columns::count(transaction, sql, params)? == 1))
     }
 
     /// The latest version of each schema, by name.
@@ -99,7 +99,7 @@ impl Catalog {
             "SELECT {COLUMNS} FROM schemas AS one WHERE tenant_id = ?1 AND version = (SELECT max(version) \
              FROM schemas WHERE tenant_id = one.tenant_id AND name = one.name) ORDER BY name"
         );
-        self.read(|connection| columns::list(connection, &sql, [tenant.as_str()], schema))
+        self.read(|transaction| columns::list(transaction, &sql, params![tenant.as_str()], schema))
     }
 
     /// The versions of one schema, newest first; none where there is no such schema.
@@ -118,11 +118,11 @@ impl Catalog {
              ORDER BY version DESC LIMIT ?4"
         );
         let params = params![tenant.as_str(), name.as_str(), page.bound(), page.limit];
-        self.read(|connection| columns::list(connection, &sql, params, schema))
+        self.read(|transaction| columns::list(transaction, &sql, params, schema))
     }
 }
 
-fn schema(row: &Row<'_>) -> rusqlite::Result<Schema> {
+fn schema(row: &Row) -> database::Result<Schema> {
     Ok(Schema {
         name: row.get(0)?,
         version: columns::number(row, 1)?,
@@ -133,15 +133,15 @@ fn schema(row: &Row<'_>) -> rusqlite::Result<Schema> {
 }
 
 fn find(
-    connection: &Connection,
+    transaction: &dyn Transaction,
     tenant: &TenantId,
     name: &ArtifactName,
     which: &Selector,
-) -> rusqlite::Result<Option<Schema>> {
+) -> database::Result<Option<Schema>> {
     let (condition, value) = columns::selected(which, "version");
     let sql = format!(
         "SELECT {COLUMNS} FROM schemas WHERE tenant_id = ?1 AND name = ?2 AND {condition} \
          ORDER BY version DESC LIMIT 1"
     );
-    columns::first(connection, &sql, params![tenant.as_str(), name.as_str(), value], schema)
+    columns::first(transaction, &sql, params![tenant.as_str(), name.as_str(), value], schema)
 }

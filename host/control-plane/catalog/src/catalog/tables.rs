@@ -1,9 +1,9 @@
 //! Reference tables of tenants, in generations that count up from 1 per name.
 
-use rusqlite::{Connection, Row, params};
 use tidegate_types::{Digest, TableName, TenantId, UnixMillis};
 
-use super::{Catalog, columns, tenants};
+use super::{Catalog, tenants};
+use crate::database::{self, Row, Transaction, columns, params};
 use crate::{CatalogError, Page, Put, Selector, TableContent};
 
 /// One generation of a reference table; [`Catalog::table_content`] has its rows.
@@ -46,7 +46,7 @@ impl Catalog {
         let mut table = Table {
             name: name.clone(),
             generation: 0,
-            digest: self.blobs.put(&canonical)?,
+            digest: self.put_content(&canonical)?,
             bytes: canonical.len() as u64,
             rows: content.len() as u64,
             columns: content.columns().to_vec(),
@@ -76,7 +76,7 @@ impl Catalog {
         name: &TableName,
         which: &Selector,
     ) -> Result<Table, CatalogError> {
-        let found = self.read(|connection| find(connection, tenant, name, which))?;
+        let found = self.read(|transaction| find(transaction, tenant, name, which))?;
         found.ok_or_else(|| CatalogError::not_found("table", format_args!("{name}@{which}")))
     }
 
@@ -91,7 +91,7 @@ impl Catalog {
              (SELECT max(generation) FROM reference_tables WHERE tenant_id = one.tenant_id \
              AND name = one.name) ORDER BY name"
         );
-        self.read(|connection| columns::list(connection, &sql, [tenant.as_str()], table))
+        self.read(|transaction| columns::list(transaction, &sql, params![tenant.as_str()], table))
     }
 
     /// The generations of one table, newest first; none where there is no such table.
@@ -110,12 +110,12 @@ impl Catalog {
              AND generation < ?3 ORDER BY generation DESC LIMIT ?4"
         );
         let params = params![tenant.as_str(), name.as_str(), page.bound(), page.limit];
-        self.read(|connection| columns::list(connection, &sql, params, table))
+        self.read(|transaction| columns::list(transaction, &sql, params, table))
     }
 }
 
-fn insert(connection: &Connection, tenant: &TenantId, table: &Table) -> rusqlite::Result<()> {
-    connection.execute(
+fn insert(transaction: &dyn Transaction, tenant: &TenantId, table: &Table) -> database::Result<()> {
+    transaction.execute(
         &format!("INSERT INTO reference_tables (tenant_id, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
         params![
             tenant.as_str(),
@@ -131,7 +131,7 @@ fn insert(connection: &Connection, tenant: &TenantId, table: &Table) -> rusqlite
     Ok(())
 }
 
-fn table(row: &Row<'_>) -> rusqlite::Result<Table> {
+fn table(row: &Row) -> database::Result<Table> {
     Ok(Table {
         name: columns::parsed(row, 0)?,
         generation: columns::number(row, 1)?,
@@ -144,15 +144,15 @@ fn table(row: &Row<'_>) -> rusqlite::Result<Table> {
 }
 
 fn find(
-    connection: &Connection,
+    transaction: &dyn Transaction,
     tenant: &TenantId,
     name: &TableName,
     which: &Selector,
-) -> rusqlite::Result<Option<Table>> {
+) -> database::Result<Option<Table>> {
     let (condition, value) = columns::selected(which, "generation");
     let sql = format!(
         "SELECT {COLUMNS} FROM reference_tables WHERE tenant_id = ?1 AND name = ?2 AND {condition} \
          ORDER BY generation DESC LIMIT 1"
     );
-    columns::first(connection, &sql, params![tenant.as_str(), name.as_str(), value], table)
+    columns::first(transaction, &sql, params![tenant.as_str(), name.as_str(), value], table)
 }

@@ -1,9 +1,9 @@
 //! Tenants.
 
-use rusqlite::{Connection, params};
 use tidegate_types::{TenantId, UnixMillis};
 
-use super::{Catalog, columns};
+use super::Catalog;
+use crate::database::{self, Row, Transaction, columns, params};
 use crate::{CatalogError, Put};
 
 /// One tenant.
@@ -24,7 +24,7 @@ impl Catalog {
                 return Ok(Put::Unchanged(tenant));
             }
             let limit = self.limits.tenants;
-            if columns::count(transaction, "SELECT count(*) FROM tenants", [])? >= limit {
+            if columns::count(transaction, "SELECT count(*) FROM tenants", params![])? >= limit {
                 return Err(CatalogError::Full { what: "tenants", limit });
             }
             let tenant = Tenant { id: id.clone(), created_at: UnixMillis::now() };
@@ -41,7 +41,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn tenant(&self, id: &TenantId) -> Result<Tenant, CatalogError> {
-        let found = self.read(|connection| find(connection, id))?;
+        let found = self.read(|transaction| find(transaction, id))?;
         found.ok_or_else(|| CatalogError::not_found("tenant", id))
     }
 
@@ -51,8 +51,8 @@ impl Catalog {
     /// Where the database fails.
     pub fn tenants(&self, after: Option<&str>, limit: u32) -> Result<Vec<Tenant>, CatalogError> {
         let sql = "SELECT id, created_at FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2";
-        self.read(|connection| {
-            columns::list(connection, sql, params![after.unwrap_or(""), limit], tenant)
+        self.read(|transaction| {
+            columns::list(transaction, sql, params![after.unwrap_or(""), limit], tenant)
         })
     }
 
@@ -61,22 +61,24 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn tenant_count(&self) -> Result<u64, CatalogError> {
-        self.read(|connection| columns::count(connection, "SELECT count(*) FROM tenants", []))
+        self.read(|transaction| {
+            columns::count(transaction, "SELECT count(*) FROM tenants", params![])
+        })
     }
 }
 
-fn tenant(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tenant> {
+fn tenant(row: &Row) -> database::Result<Tenant> {
     Ok(Tenant { id: columns::parsed(row, 0)?, created_at: columns::time(row, 1)? })
 }
 
-fn find(connection: &Connection, id: &TenantId) -> rusqlite::Result<Option<Tenant>> {
+fn find(transaction: &dyn Transaction, id: &TenantId) -> database::Result<Option<Tenant>> {
     let sql = "SELECT id, created_at FROM tenants WHERE id = ?1";
-    columns::first(connection, sql, [id.as_str()], tenant)
+    columns::first(transaction, sql, params![id.as_str()], tenant)
 }
 
 /// Fails with [`CatalogError::NotFound`] where the tenant is not there.
-pub(super) fn require(connection: &Connection, id: &TenantId) -> Result<(), CatalogError> {
-    match find(connection, id)? {
+pub(super) fn require(transaction: &dyn Transaction, id: &TenantId) -> Result<(), CatalogError> {
+    match find(transaction, id)? {
         Some(_) => Ok(()),
         None => Err(CatalogError::not_found("tenant", id)),
     }

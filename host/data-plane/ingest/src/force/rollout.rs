@@ -2,6 +2,7 @@
 //! it. The split of a canary comes before judging, event by event, and never changes for a key.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidegate_dedup::DedupKey;
 use tidegate_types::EventId;
@@ -22,15 +23,14 @@ pub struct InForce {
 }
 
 /// What a newly active revision is held against.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Watch {
     /// The activation's number.
     pub sequence: u64,
     pub thresholds: Thresholds,
+    pub since: Instant,
     /// What the revision before it had done when it was replaced; `None` where that is not known.
     pub before: Option<Tally>,
-    /// What it had done itself when it was activated: it may have been active earlier.
-    pub begun: Tally,
 }
 
 /// A candidate that is tried.

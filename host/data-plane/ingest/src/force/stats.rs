@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use tidegate_plugin_host::Judgement;
 use tidegate_types::Severity;
 
@@ -126,6 +127,20 @@ pub struct Tally {
     /// Time that judging took, of all requests together.
     pub micros: u64,
     latency: Vec<u64>,
+}
+
+impl Serialize for Tally {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Tally", 7)?;
+        out.serialize_field("accepted", &self.accepted)?;
+        out.serialize_field("quarantined", &self.quarantined)?;
+        out.serialize_field("rejected", &self.rejected)?;
+        out.serialize_field("faulted", &self.faulted)?;
+        out.serialize_field("requests", &self.requests)?;
+        out.serialize_field("judging_us", &self.micros)?;
+        out.serialize_field("p99_us", &self.p99_micros())?;
+        out.end()
+    }
 }
 
 impl Tally {

@@ -68,7 +68,7 @@ impl Batch {
             }
         }
         let rows = rows.into_iter().map(|(row, _)| row).collect();
-        Self { tenant, node, rows, apart: true, occurrences }
+        Self { tenant, node, rows, apart: true, given: None, occurrences }
     }
 
     /// Some of its rows, by their places, with the numbers that they have in the whole.
@@ -83,6 +83,7 @@ impl Batch {
             node: Arc::clone(&self.node),
             rows: places.iter().filter_map(|at| self.rows.get(*at).cloned()).collect(),
             apart: self.apart,
+            given: None,
             occurrences: occurrences.collect(),
         }
     }

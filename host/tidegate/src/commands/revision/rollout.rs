@@ -36,7 +36,8 @@ pub(super) fn start(context: &Context, segments: &[&str], body: Body) -> anyhow:
 pub(super) fn stop(context: &Context, tenant: &str, reason: Option<String>) -> anyhow::Result<()> {
     let body = reason.map_or(Body::Nothing, |reason| Body::Json(json!({ "reason": reason })));
     let ended = context.admin.post(&path(&["tenants", tenant, "rollout", "stop"]), body)?;
-    let text = || format!("stopped: revision {} {}", cell(&ended, "/number"), cell(&ended, "/digest"));
+    let text =
+        || format!("stopped: revision {} {}", cell(&ended, "/number"), cell(&ended, "/digest"));
     Ok(context.print.answer(&ended, text)?)
 }
 

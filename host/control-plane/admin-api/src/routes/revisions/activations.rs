@@ -2,35 +2,65 @@
 //! cannot take it, undone. A crash in between is settled at the next start, which publishes what
 //! the catalog says.
 
-use axum::extract::State;
+use axum::extract::{Request, State};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_catalog::{Activation, Catalog, Put, Selector};
+use tidegate_catalog::{Activation, Catalog, Put, Selector, StoredRevision};
 use tidegate_types::revision::KERNELS;
+use tidegate_types::rollout::Thresholds;
 use tidegate_types::{Digest, Problem, TenantId};
 
-use super::ADMIN;
+use super::rollouts;
 use crate::answer::{self, Answer};
-use crate::request::{self, Asked, At, PageQuery};
+use crate::request::{self, Asked, At, PageQuery, from_json};
+use crate::routes::ADMIN;
 use crate::state::AdminState;
 
-pub(super) async fn activate(
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivateBody {
+    /// Without them, those of the rollout that it comes from, if there is one.
+    thresholds: Option<Thresholds>,
+}
+
+pub(in crate::routes) async fn activate(
     State(state): State<AdminState>,
     At((tenant, revision)): At<(String, String)>,
+    request: Request,
 ) -> Answer {
     let (tenant, which) = (request::tenant(&tenant)?, request::selector(&revision)?);
+    let body = request::optional_json(&state, request).await?;
+    let thresholds = body.map(|body| from_json::<ActivateBody>(&body)).transpose()?;
+    let thresholds = thresholds.and_then(|body| body.thresholds);
+    thresholds.as_ref().map_or(Ok(()), rollouts::check)?;
     let changing = state.clone();
     let activation = state.change(async move {
         let owner = tenant.clone();
         let digest = changing.blocking(move |state| usable(state, &owner, &which)).await?;
-        let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, ADMIN);
+        let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, ADMIN);
         let put = changing.catalog(work).await?;
         publish_or_withdraw(&changing, put).await
     });
     answer::ok(&view(&activation.await?))
 }
 
-pub(super) async fn roll_back(State(state): State<AdminState>, At(tenant): At<String>) -> Answer {
+pub(in crate::routes) async fn roll_back(
+    State(state): State<AdminState>,
+    At(tenant): At<String>,
+) -> Answer {
     let tenant = request::tenant(&tenant)?;
+    let made = take_back_to(&state, tenant, None, ADMIN, String::new()).await?;
+    answer::ok(&view(&made))
+}
+
+/// Rolls back; with a sequence, only where that activation is still in force.
+pub(crate) async fn take_back_to(
+    state: &AdminState,
+    tenant: TenantId,
+    only: Option<u64>,
+    by: &'static str,
+    reason: String,
+) -> Result<Activation, Problem> {
     let changing = state.clone();
     let activation = state.change(async move {
         let owner = tenant.clone();
@@ -39,18 +69,28 @@ pub(super) async fn roll_back(State(state): State<AdminState>, At(tenant): At<St
             let (owner, which) = (tenant.clone(), Selector::Digest(target.digest));
             changing.blocking(move |state| usable(state, &owner, &which)).await?;
         }
-        let made = changing.catalog(move |catalog| catalog.roll_back(&tenant, ADMIN)).await?;
+        let work = move |catalog: &Catalog| catalog.roll_back(&tenant, only, by, &reason);
+        let made = changing.catalog(work).await?;
         publish_or_withdraw(&changing, Put::Created(made)).await
     });
-    answer::ok(&view(&activation.await?))
+    activation.await
 }
 
 /// The digest of a revision, where this program's kernels are those that it was made for: others
 /// may judge differently under the same digest.
-fn usable(state: &AdminState, tenant: &TenantId, which: &Selector) -> Result<Digest, Problem> {
+pub(super) fn usable(
+    state: &AdminState,
+    tenant: &TenantId,
+    which: &Selector,
+) -> Result<Digest, Problem> {
     let revision = state.catalog.revision(tenant, which).map_err(answer::from_catalog)?;
+    is_usable(&revision)?;
+    Ok(revision.digest)
+}
+
+pub(super) fn is_usable(revision: &StoredRevision) -> Result<(), Problem> {
     if revision.kernels == KERNELS {
-        return Ok(revision.digest);
+        return Ok(());
     }
     Err(request::bad(format!(
         "revision {} was made for the kernels {}, this gateway has {KERNELS}; post its document \
@@ -72,7 +112,7 @@ async fn publish_or_withdraw(
     Err(problem)
 }
 
-pub(super) async fn list(
+pub(in crate::routes) async fn list(
     State(state): State<AdminState>,
     At(tenant): At<String>,
     Asked(query): Asked<PageQuery>,
@@ -89,7 +129,7 @@ pub(super) async fn list(
     answer::ok(&json!({ "activations": history.collect::<Vec<Value>>() }))
 }
 
-pub(super) fn view(activation: &Activation) -> Value {
+pub(in crate::routes) fn view(activation: &Activation) -> Value {
     json!({
         "sequence": activation.sequence,
         "number": activation.number,
@@ -97,5 +137,7 @@ pub(super) fn view(activation: &Activation) -> Value {
         "kind": activation.kind.as_str(),
         "at": activation.at.to_rfc3339(),
         "by": activation.by,
+        "reason": activation.reason,
+        "thresholds": activation.thresholds,
     })
 }

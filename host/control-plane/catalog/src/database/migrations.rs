@@ -1,14 +1,36 @@
-//! The database's layout, step by step. `PRAGMA user_version` counts the steps that were taken.
-//! A step that was released never changes; a new layout is a new step.
+//! The database's layout, step by step. The database counts the steps that were taken: SQLite in
+//! `PRAGMA user_version`, PostgreSQL in the table `catalog_layout`. A step that was released never
+//! changes; a new layout is a new step.
+//!
+//! Steps are written for SQLite. For PostgreSQL these words are exchanged: `INTEGER` for `BIGINT`,
+//! `BLOB` for `BYTEA`, `TEXT` for text in the order of its bytes, `INTEGER PRIMARY KEY
+//! AUTOINCREMENT` for an identity column; `STRICT` and `WITHOUT ROWID` are left out.
 //!
 //! Times are milliseconds since 1970 UTC, digests and hashes 32 bytes. `api_keys` has the columns
 //! that existing key tables have, so that their rows can be taken over.
 
-use rusqlite::{Connection, TransactionBehavior};
-
+use super::{Access, Database};
 use crate::CatalogError;
 
-const STEPS: &[&str] = &[FIRST];
+/// One step.
+pub(crate) struct Step {
+    pub(super) every: &'static str,
+    /// What PostgreSQL has besides, in its own words.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "its driver is left out"))]
+    pub(super) postgres: &'static str,
+}
+
+const STEPS: &[Step] =
+    &[Step { every: FIRST, postgres: CONTENT }, Step { every: ROLLOUTS, postgres: "" }];
+
+/// The content that lies in files where a node keeps its catalog alone. It is compressed where it
+/// comes from, or not worth it.
+const CONTENT: &str = "
+CREATE TABLE blobs (
+    digest BYTEA PRIMARY KEY CHECK (length(digest) = 32),
+    content BYTEA NOT NULL
+);
+";
 
 const FIRST: &str = "
 CREATE TABLE tenants (
@@ -104,18 +126,42 @@ CREATE TABLE activations (
 CREATE INDEX activations_by_tenant ON activations (tenant_id, withdrawn, sequence);
 ";
 
+/// Candidates beside the active revision; why an activation was made, and when it is taken back.
+const ROLLOUTS: &str = "
+ALTER TABLE activations ADD COLUMN thresholds TEXT;
+ALTER TABLE activations ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE rollouts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    stage TEXT NOT NULL,
+    thresholds TEXT NOT NULL,
+    started_by TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_how TEXT,
+    ended_by TEXT,
+    reason TEXT,
+    ended_at INTEGER,
+    FOREIGN KEY (tenant_id, digest) REFERENCES revisions (tenant_id, digest)
+) STRICT;
+CREATE UNIQUE INDEX rollouts_running ON rollouts (tenant_id) WHERE ended_at IS NULL;
+CREATE INDEX rollouts_by_tenant ON rollouts (tenant_id, id);
+";
+
 /// Takes the steps that are missing, each in a transaction of its own.
-pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
-    let taken: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+pub(super) fn run(database: &mut dyn Database) -> Result<(), CatalogError> {
     let known = STEPS.len() as i64;
-    if taken > known {
-        return Err(CatalogError::NewerVersion { found: taken, known });
-    }
-    for (step, number) in STEPS.iter().zip(1i64..).filter(|(_, number)| *number > taken) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", number)?;
+    loop {
+        // Another node may be taking the same steps: only within the transaction is it sure.
+        let transaction = database.begin(Access::Write)?;
+        let taken = transaction.layout_version()?;
+        if taken > known {
+            return Err(CatalogError::NewerVersion { found: taken, known });
+        }
+        let next = usize::try_from(taken).ok().and_then(|taken| STEPS.get(taken));
+        let Some(step) = next else { return Ok(()) };
+        transaction.take_step(step, taken + 1)?;
         transaction.commit()?;
     }
-    Ok(())
 }

@@ -1,0 +1,60 @@
+//! The catalog through its calls: what is stored, found, refused, and still there after it is opened
+//! again. One suite runs over every database that a catalog may be kept in; what a database does
+//! alone stands beside it.
+
+#[cfg(test)]
+mod artifacts;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod place;
+#[cfg(all(test, feature = "postgres"))]
+mod postgres;
+#[cfg(test)]
+mod revisions;
+#[cfg(test)]
+mod writers;
+
+/// Every case with each database.
+#[cfg(test)]
+macro_rules! suite {
+    ($($module:ident: $($case:ident),+;)+) => {
+        mod over_sqlite {
+            $($(
+                #[test]
+                fn $case() {
+                    crate::$module::$case(&crate::place::Place::sqlite());
+                }
+            )+)+
+        }
+
+        #[cfg(feature = "postgres")]
+        mod over_postgres {
+            $($(
+                #[test]
+                fn $case() {
+                    crate::$module::$case(&crate::place::Place::postgres());
+                }
+            )+)+
+        }
+    };
+}
+
+#[cfg(test)]
+suite! {
+    keys: a_key_is_kept_as_its_hash_alone, keys_are_revoked_for_good, keys_are_discarded;
+    artifacts: schemas_count_up_and_the_latest_is_what_was_put_last,
+        tables_keep_their_generation_where_only_the_order_changed,
+        builtin_components_follow_the_program_and_older_ones_stay,
+        uploaded_components_belong_to_their_tenant,
+        lists_are_in_the_order_of_bytes_and_come_in_pages;
+    revisions: rollbacks_go_back_step_by_step_and_withdrawals_leave_no_trace,
+        stored_revisions_come_back_as_they_were,
+        a_revision_that_was_changed_is_told;
+    limits: limits_are_kept, nothing_is_stored_for_a_tenant_that_is_not_there,
+        damaged_content_is_told, newer_layouts_are_refused;
+    writers: writers_of_two_nodes_never_make_one_number_twice,
+        what_one_node_writes_another_reads;
+}

@@ -1,0 +1,82 @@
+//! Revisions and activations.
+
+use tidegate_catalog::{Catalog, CatalogError, DatabaseErrorKind, RevisionState, Selector};
+use tidegate_types::TenantId;
+
+use crate::place::{PAGE, Place, document, tenant};
+
+/// Which revision is active, by number.
+fn active(catalog: &Catalog, tenant: &TenantId) -> Option<u64> {
+    let by_tenant = catalog.active_revisions().expect("the active revisions");
+    let all = by_tenant.iter().find(|active| active.tenant == *tenant).map(|a| a.revision.number);
+    let one = catalog.active(tenant).expect("the active one").map(|activation| activation.number);
+    assert_eq!(all, one);
+    one
+}
+
+pub(crate) fn rollbacks_go_back_step_by_step_and_withdrawals_leave_no_trace(place: &Place) {
+    let catalog = place.open();
+    let (acme, other) = (tenant(&catalog, "acme"), tenant(&catalog, "other"));
+    let mut digests = Vec::new();
+    for kind in ["a", "b", "c"] {
+        digests.push(catalog.store_revision(&acme, &document(kind)).unwrap().into_inner().digest);
+    }
+    assert!(!catalog.store_revision(&acme, &document("a")).unwrap().is_created());
+    assert_eq!(active(&catalog, &acme), None);
+    assert!(matches!(catalog.roll_back(&acme, "admin"), Err(CatalogError::NothingBefore)));
+    for digest in &digests {
+        assert!(catalog.activate(&acme, digest, "admin").unwrap().is_created());
+    }
+    assert!(!catalog.activate(&acme, &digests[2], "admin").unwrap().is_created());
+    assert!(catalog.activate(&other, &digests[0], "admin").is_err(), "another tenant's revision");
+
+    let failed = catalog.roll_back(&acme, "admin").unwrap();
+    assert_eq!(active(&catalog, &acme), Some(2));
+    catalog.withdraw_activation(failed.sequence).unwrap();
+    assert_eq!(active(&catalog, &acme), Some(3));
+    assert_eq!(catalog.rollback_target(&acme).unwrap().unwrap().number, 2);
+
+    let catalog = place.open();
+    assert_eq!(catalog.roll_back(&acme, "admin").unwrap().number, 2);
+    assert_eq!(catalog.roll_back(&acme, "admin").unwrap().number, 1);
+    assert!(matches!(catalog.roll_back(&acme, "admin"), Err(CatalogError::NothingBefore)));
+    assert_eq!(active(&catalog, &acme), Some(1));
+    catalog.activate(&acme, &digests[2], "admin").unwrap();
+    assert_eq!(catalog.roll_back(&acme, "admin").unwrap().number, 1);
+
+    let states: Vec<_> = catalog.revisions(&acme, PAGE).unwrap().iter().map(|r| r.state).collect();
+    assert_eq!(states, [RevisionState::Retired, RevisionState::Retired, RevisionState::Active]);
+    assert_eq!(active(&catalog, &other), None);
+    let history = catalog.activations(&acme, PAGE).unwrap();
+    assert_eq!(history.iter().filter(|entry| entry.withdrawn).count(), 1);
+    assert_eq!(history.len(), 8);
+}
+
+pub(crate) fn stored_revisions_come_back_as_they_were(place: &Place) {
+    let catalog = place.open();
+    let acme = tenant(&catalog, "acme");
+    let made = catalog.store_revision(&acme, &document("flight")).unwrap().into_inner();
+    assert_eq!(made.digest, document("flight").digest());
+    let catalog = place.open();
+    for which in
+        [Selector::Version("1".to_owned()), Selector::Digest(made.digest), Selector::Latest]
+    {
+        assert_eq!(catalog.revision(&acme, &which).unwrap(), made);
+    }
+    assert!(catalog.revision(&acme, &Selector::Version("2".to_owned())).is_err());
+}
+
+pub(crate) fn a_revision_that_was_changed_is_told(place: &Place) {
+    let catalog = place.open();
+    let acme = tenant(&catalog, "acme");
+    catalog.store_revision(&acme, &document("a")).unwrap();
+    assert_eq!(catalog.revision_count(&acme).unwrap(), 1);
+    place.sql(
+        "UPDATE revisions SET document = X'7b7d'",
+        "UPDATE revisions SET document = '\\x7b7d'::bytea",
+    );
+    let damaged = catalog.revision(&acme, &Selector::Latest).unwrap_err();
+    let CatalogError::Database(error) = &damaged else { panic!("{damaged:?}") };
+    assert_eq!(error.kind(), DatabaseErrorKind::Damaged, "{error}");
+    assert!(!damaged.is_unavailable() && !damaged.is_storage_full());
+}
