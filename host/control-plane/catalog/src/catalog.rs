@@ -17,9 +17,12 @@ pub mod revisions;
 
 pub mod activations;
 
-use std::path::Path;
+pub mod fleet;
+
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fleet::watch::Nudge;
 use tidegate_types::{Digest, TenantId};
 
 use crate::CatalogError;
@@ -47,6 +50,8 @@ pub struct Limits {
     pub component_bytes: u64,
     /// Of a revision's canonical document.
     pub document_bytes: u64,
+    /// Nodes that share the catalog.
+    pub nodes: u64,
 }
 
 impl Default for Limits {
@@ -62,6 +67,7 @@ impl Default for Limits {
             table_rows: 1_000_000,
             component_bytes: 64 << 20,
             document_bytes: 1 << 20,
+            nodes: 1000,
         }
     }
 }
@@ -73,6 +79,10 @@ pub struct Catalog {
     is_shared: bool,
     blobs: Blobs,
     limits: Limits,
+    /// To open the database once more, for a watch.
+    folder: PathBuf,
+    options: DatabaseOptions,
+    watchers: Mutex<Vec<Nudge>>,
 }
 
 impl Catalog {
@@ -101,7 +111,15 @@ impl Catalog {
             blobs::sync_folder(parent)?;
         }
         let is_shared = database.is_shared();
-        Ok(Self { database: Mutex::new(database), is_shared, blobs, limits })
+        Ok(Self {
+            database: Mutex::new(database),
+            is_shared,
+            blobs,
+            limits,
+            folder: folder.to_owned(),
+            options: options.clone(),
+            watchers: Mutex::default(),
+        })
     }
 
     #[must_use]
@@ -184,6 +202,10 @@ impl Catalog {
             return Err(CatalogError::Full { what: "names of one kind", limit });
         }
         Ok(())
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<Nudge>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn Database>> {

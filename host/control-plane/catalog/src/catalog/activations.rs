@@ -6,6 +6,7 @@
 
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
+use super::fleet::desired::Desired;
 use super::revisions::{STORED, StoredRevision, stored};
 use super::{Catalog, tenants};
 use crate::database::{self, Row, Transaction, columns, params};
@@ -67,15 +68,18 @@ impl Catalog {
         by: &str,
     ) -> Result<Put<Activation>, CatalogError> {
         self.revision(tenant, &Selector::Digest(*digest))?;
-        self.write(|transaction| {
+        self.change(|transaction| {
             let active = find_active(transaction, tenant)?;
             match active {
-                Some(active) if active.digest == *digest => return Ok(Put::Unchanged(active)),
+                Some(active) if active.digest == *digest => {
+                    return Ok(Desired::Same(Put::Unchanged(active)));
+                }
                 _ => {}
             }
             let returns_to = active.map(|active| active.sequence);
             let kind = ActivationKind::Activate;
-            insert(transaction, tenant, digest, kind, by, returns_to).map(Put::Created)
+            let made = insert(transaction, tenant, digest, kind, by, returns_to)?;
+            Ok(Desired::Changed(Put::Created(made)))
         })
     }
 
@@ -84,11 +88,12 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::NothingBefore`]; [`CatalogError::NotFound`] for an unknown tenant.
     pub fn roll_back(&self, tenant: &TenantId, by: &str) -> Result<Activation, CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             tenants::require(transaction, tenant)?;
             let target = find_target(transaction, tenant)?.ok_or(CatalogError::NothingBefore)?;
             let kind = ActivationKind::Rollback;
-            insert(transaction, tenant, &target.digest, kind, by, target.returns_to)
+            let made = insert(transaction, tenant, &target.digest, kind, by, target.returns_to)?;
+            Ok(Desired::Changed(made))
         })
     }
 
@@ -97,10 +102,10 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn withdraw_activation(&self, sequence: u64) -> Result<(), CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             let sql = "UPDATE activations SET withdrawn = 1 WHERE sequence = ?1";
             transaction.execute(sql, params![columns::signed(sequence)])?;
-            Ok(())
+            Ok(Desired::Changed(()))
         })
     }
 

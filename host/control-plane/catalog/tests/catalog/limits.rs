@@ -19,6 +19,7 @@ pub(crate) fn limits_are_kept(place: &Place) {
         table_rows: 2,
         component_bytes: 4,
         document_bytes: 200,
+        nodes: 1,
     };
     let catalog = place.try_node("catalog", limits).unwrap();
     let acme = tenant(&catalog, "acme");
