@@ -190,7 +190,7 @@ fn a_canary_judges_its_share_and_no_key_changes_sides_until_it_is_promoted() {
 
 #[test]
 fn a_canary_that_rejects_more_than_it_may_is_taken_back_by_itself() {
-    let (mut trial, active) = Trial::begin();
+    let (trial, active) = Trial::begin();
     let candidate = trial.draft(&revision(500, "hard_fail"));
     let thresholds = json!({ "reject_jump": 0.2, "min_events": 100 });
     let body = json!({ "percent": 30, "thresholds": thresholds });

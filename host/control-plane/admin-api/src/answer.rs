@@ -122,6 +122,7 @@ pub(crate) fn from_catalog(error: CatalogError) -> Problem {
         | CatalogError::NewerVersion { .. }
         | CatalogError::Database(_)
         | CatalogError::Io { .. }
+        | CatalogError::Thread(_)
         | CatalogError::Random(_) => internal("the catalog failed", &error),
     }
 }

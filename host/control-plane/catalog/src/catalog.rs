@@ -19,9 +19,12 @@ pub mod rollouts;
 
 pub mod activations;
 
-use std::path::Path;
+pub mod fleet;
+
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fleet::watch::Nudge;
 use tidegate_types::{Digest, TenantId};
 
 use crate::CatalogError;
@@ -49,6 +52,8 @@ pub struct Limits {
     pub component_bytes: u64,
     /// Of a revision's canonical document.
     pub document_bytes: u64,
+    /// Nodes that share the catalog.
+    pub nodes: u64,
 }
 
 impl Default for Limits {
@@ -64,6 +69,7 @@ impl Default for Limits {
             table_rows: 1_000_000,
             component_bytes: 64 << 20,
             document_bytes: 1 << 20,
+            nodes: 1000,
         }
     }
 }
@@ -75,6 +81,10 @@ pub struct Catalog {
     is_shared: bool,
     blobs: Blobs,
     limits: Limits,
+    /// To open the database once more, for a watch.
+    folder: PathBuf,
+    options: DatabaseOptions,
+    watchers: Mutex<Vec<Nudge>>,
 }
 
 impl Catalog {
@@ -103,7 +113,15 @@ impl Catalog {
             blobs::sync_folder(parent)?;
         }
         let is_shared = database.is_shared();
-        Ok(Self { database: Mutex::new(database), is_shared, blobs, limits })
+        Ok(Self {
+            database: Mutex::new(database),
+            is_shared,
+            blobs,
+            limits,
+            folder: folder.to_owned(),
+            options: options.clone(),
+            watchers: Mutex::default(),
+        })
     }
 
     #[must_use]
@@ -186,6 +204,10 @@ impl Catalog {
             return Err(CatalogError::Full { what: "names of one kind", limit });
         }
         Ok(())
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<Nudge>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn Database>> {

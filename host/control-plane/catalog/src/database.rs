@@ -23,7 +23,10 @@ use std::time::Duration;
 pub use error::{DatabaseError, DatabaseErrorKind};
 pub(crate) use value::{Row, Value, params};
 
+use tidegate_types::UnixMillis;
+
 use crate::CatalogError;
+use crate::catalog::fleet::watch::Nudge;
 
 pub(crate) type Result<T> = std::result::Result<T, DatabaseError>;
 
@@ -57,6 +60,12 @@ pub(crate) trait Transaction {
 
     /// Makes it durable.
     fn commit(self: Box<Self>) -> Result<()>;
+
+    /// The time by the database's clock, which all nodes share.
+    fn now(&self) -> Result<UnixMillis>;
+
+    /// Tells other nodes, once this is committed, that what they run has changed.
+    fn announce_change(&self) -> Result<()>;
 
     /// How many steps of the layout were taken.
     fn layout_version(&self) -> Result<i64>;
@@ -102,30 +111,52 @@ pub(crate) fn open(
     folder: &Path,
     options: &DatabaseOptions,
 ) -> std::result::Result<Box<dyn Database>, CatalogError> {
-    let mut database = if options.url.is_empty() {
-        Box::new(sqlite::Sqlite::open(folder)?) as Box<dyn Database>
-    } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
-        open_postgres(options)?
-    } else {
-        return Err(CatalogError::Invalid(
-            "the catalog's url names no known database: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, \
-             or nothing for SQLite in the data folder"
-                .to_owned(),
-        ));
-    };
+    let mut database = connect(folder, options, None)?;
     migrations::run(database.as_mut())?;
     Ok(database)
 }
 
-#[cfg(feature = "postgres")]
-fn open_postgres(
+/// The same database once more, for one who is nudged when what nodes run has changed, where the
+/// database can tell, and when it may have been missed.
+pub(crate) fn listen(
+    folder: &Path,
     options: &DatabaseOptions,
+    nudge: Nudge,
 ) -> std::result::Result<Box<dyn Database>, CatalogError> {
-    Ok(Box::new(postgres::Postgres::open(options)?))
+    connect(folder, options, Some(nudge))
+}
+
+fn connect(
+    folder: &Path,
+    options: &DatabaseOptions,
+    nudge: Option<Nudge>,
+) -> std::result::Result<Box<dyn Database>, CatalogError> {
+    if options.url.is_empty() {
+        Ok(Box::new(sqlite::Sqlite::open(folder)?))
+    } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
+        connect_postgres(options, nudge)
+    } else {
+        Err(CatalogError::Invalid(
+            "the catalog's url names no known database: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, \
+             or nothing for SQLite in the data folder"
+                .to_owned(),
+        ))
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn connect_postgres(
+    options: &DatabaseOptions,
+    nudge: Option<Nudge>,
+) -> std::result::Result<Box<dyn Database>, CatalogError> {
+    Ok(Box::new(postgres::Postgres::open(options, nudge)?))
 }
 
 #[cfg(not(feature = "postgres"))]
-fn open_postgres(_: &DatabaseOptions) -> std::result::Result<Box<dyn Database>, CatalogError> {
+fn connect_postgres(
+    _: &DatabaseOptions,
+    _: Option<Nudge>,
+) -> std::result::Result<Box<dyn Database>, CatalogError> {
     Err(CatalogError::Invalid(
         "the catalog's url names PostgreSQL, and this program was built without it: build it with \
          `--features postgres`, or leave the url empty for SQLite in the data folder"

@@ -39,13 +39,25 @@ pub enum CatalogError {
     NewerVersion { found: i64, known: i64 },
     /// The database failed.
     #[error("the catalog's database failed")]
-    Database(#[from] DatabaseError),
+    Database(#[source] DatabaseError),
     /// The file system failed.
     #[error("cannot {doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// A thread cannot start.
+    #[error("the thread that watches the catalog cannot start: {0}")]
+    Thread(std::io::Error),
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes: {0}")]
     Random(getrandom::Error),
+}
+
+impl From<DatabaseError> for CatalogError {
+    fn from(error: DatabaseError) -> Self {
+        match error.kind() {
+            DatabaseErrorKind::Invalid => Self::Invalid(error.to_string()),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 impl CatalogError {

@@ -20,6 +20,8 @@ pub use api_key::ApiKey;
 pub use artifact::{ArtifactName, Page, Put, Selector};
 pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
+pub use catalog::fleet::nodes::{NodeRecord, NodeReport, NodeRevision, NodeRevisionState};
+pub use catalog::fleet::watch::{Heard, Watch};
 pub use catalog::keys::{DEFAULT_RATE_LIMIT, KeyRecord, NewKey, Scope};
 pub use catalog::revisions::{RevisionState, RevisionSummary, StoredRevision};
 pub use catalog::rollouts::{Ended, RolloutEnd, RolloutRecord, RunningRollout};

@@ -7,6 +7,7 @@
 use tidegate_types::rollout::Thresholds;
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
+use super::fleet::desired::Desired;
 use super::revisions::{STORED, StoredRevision, stored};
 use super::rollouts::{self, RolloutEnd};
 use super::{Catalog, tenants};
@@ -78,10 +79,12 @@ impl Catalog {
         by: &str,
     ) -> Result<Put<Activation>, CatalogError> {
         self.revision(tenant, &Selector::Digest(*digest))?;
-        self.write(|transaction| {
+        self.change(|transaction| {
             let active = find_active(transaction, tenant)?;
             match active {
-                Some(active) if active.digest == *digest => return Ok(Put::Unchanged(active)),
+                Some(active) if active.digest == *digest => {
+                    return Ok(Desired::Same(Put::Unchanged(active)));
+                }
                 _ => {}
             }
             let returns_to = active.map(|active| active.sequence);
@@ -95,7 +98,7 @@ impl Catalog {
             let thresholds = thresholds.or(promoted.map(|promoted| promoted.thresholds));
             let kind = ActivationKind::Activate;
             let new = New { digest, kind, by, returns_to, thresholds, reason: "" };
-            insert(transaction, tenant, &new).map(Put::Created)
+            Ok(Desired::Changed(Put::Created(insert(transaction, tenant, &new)?)))
         })
     }
 
@@ -111,7 +114,7 @@ impl Catalog {
         by: &str,
         reason: &str,
     ) -> Result<Activation, CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             tenants::require(transaction, tenant)?;
             let target = find_target(transaction, tenant)?.ok_or(CatalogError::NothingBefore)?;
             let active = find_active(transaction, tenant)?;
@@ -122,7 +125,7 @@ impl Catalog {
             let (digest, returns_to) = (&target.digest, target.returns_to);
             let kind = ActivationKind::Rollback;
             let new = New { digest, kind, by, returns_to, thresholds: None, reason };
-            insert(transaction, tenant, &new)
+            Ok(Desired::Changed(insert(transaction, tenant, &new)?))
         })
     }
 
@@ -131,10 +134,10 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn withdraw_activation(&self, sequence: u64) -> Result<(), CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             let sql = "UPDATE activations SET withdrawn = 1 WHERE sequence = ?1";
             transaction.execute(sql, params![columns::signed(sequence)])?;
-            Ok(())
+            Ok(Desired::Changed(()))
         })
     }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
+use super::fleet::desired::Desired;
 use super::{Catalog, tenants};
 use crate::database::{self, Row, columns, params};
 use crate::{ApiKey, CatalogError};
@@ -124,7 +125,7 @@ impl Catalog {
         let tenant = &record.tenant;
         let limit = self.limits.keys_per_tenant;
         let scopes: Vec<&str> = record.scopes.iter().map(|scope| scope.as_str()).collect();
-        self.write(|transaction| {
+        self.change(|transaction| {
             tenants::require(transaction, tenant)?;
             let sql = "SELECT count(*) FROM api_keys WHERE tenant_id = ?1";
             if columns::count(transaction, sql, params![tenant.as_str()])? >= limit {
@@ -143,7 +144,7 @@ impl Catalog {
                     record.expires_at.map(|at| columns::signed(at.0)),
                 ],
             )?;
-            Ok(())
+            Ok(Desired::Changed(()))
         })
     }
 
@@ -152,10 +153,10 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn discard_key(&self, tenant: &TenantId, id: &str) -> Result<(), CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             let sql = "DELETE FROM api_keys WHERE tenant_id = ?1 AND id = ?2";
             transaction.execute(sql, params![tenant.as_str(), id])?;
-            Ok(())
+            Ok(Desired::Changed(()))
         })
     }
 
@@ -164,12 +165,13 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn revoke_key(&self, tenant: &TenantId, id: &str) -> Result<KeyRecord, CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             let sql = format!(
                 "UPDATE api_keys SET is_active = 0 WHERE tenant_id = ?1 AND id = ?2 RETURNING {COLUMNS}"
             );
             let found = columns::first(transaction, &sql, params![tenant.as_str(), id], record)?;
-            found.ok_or_else(|| CatalogError::not_found("key", id))
+            let found = found.ok_or_else(|| CatalogError::not_found("key", id))?;
+            Ok(Desired::Changed(found))
         })
     }
 

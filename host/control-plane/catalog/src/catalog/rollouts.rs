@@ -4,6 +4,7 @@
 use tidegate_types::rollout::{Stage, Thresholds};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
+use super::fleet::desired::Desired;
 use super::revisions::{STORED, StoredRevision, stored};
 use super::{Catalog, tenants};
 use crate::database::{self, DatabaseError, Row, Transaction, columns, params};
@@ -95,7 +96,7 @@ impl Catalog {
         by: &str,
     ) -> Result<Put<RolloutRecord>, CatalogError> {
         self.revision(tenant, &Selector::Digest(*digest))?;
-        self.write(|transaction| {
+        self.change(|transaction| {
             let invalid = |why: &str| CatalogError::Invalid(why.to_owned());
             match super::activations::find_active(transaction, tenant)? {
                 None => {
@@ -111,7 +112,7 @@ impl Catalog {
             if let Some(running) = find_running(transaction, tenant)? {
                 let same = running.digest == *digest;
                 if same && running.stage == stage && running.thresholds == thresholds {
-                    return Ok(Put::Unchanged(running));
+                    return Ok(Desired::Same(Put::Unchanged(running)));
                 }
                 let how = if same { RolloutEnd::Advanced } else { RolloutEnd::Replaced };
                 end(transaction, tenant, how, by, "")?;
@@ -130,7 +131,8 @@ impl Catalog {
                 ],
             )?;
             let made = find_running(transaction, tenant)?;
-            made.map(Put::Created).ok_or_else(|| CatalogError::not_found("rollout", tenant))
+            let made = made.ok_or_else(|| CatalogError::not_found("rollout", tenant))?;
+            Ok(Desired::Changed(Put::Created(made)))
         })
     }
 
@@ -146,7 +148,7 @@ impl Catalog {
         by: &str,
         reason: &str,
     ) -> Result<RolloutRecord, CatalogError> {
-        self.write(|transaction| {
+        self.change(|transaction| {
             tenants::require(transaction, tenant)?;
             let running = find_running(transaction, tenant)?
                 .filter(|running| only.is_none_or(|id| id == running.id))
@@ -155,7 +157,7 @@ impl Catalog {
             let sql = format!("SELECT {COLUMNS} {JOINED} WHERE o.id = ?1");
             let ended =
                 columns::first(transaction, &sql, params![columns::signed(running.id)], record)?;
-            Ok(ended.unwrap_or(running))
+            Ok(Desired::Changed(ended.unwrap_or(running)))
         })
     }
 

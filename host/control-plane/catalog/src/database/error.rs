@@ -11,6 +11,8 @@ pub enum DatabaseErrorKind {
     StorageFull,
     /// What it holds could not have been written by the catalog.
     Damaged,
+    /// A value that the database does not take.
+    Invalid,
     /// Anything else.
     Failed,
 }

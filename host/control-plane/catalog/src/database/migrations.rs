@@ -20,8 +20,11 @@ pub(crate) struct Step {
     pub(super) postgres: &'static str,
 }
 
-const STEPS: &[Step] =
-    &[Step { every: FIRST, postgres: CONTENT }, Step { every: ROLLOUTS, postgres: "" }];
+const STEPS: &[Step] = &[
+    Step { every: FIRST, postgres: CONTENT },
+    Step { every: FLEET, postgres: "" },
+    Step { every: ROLLOUTS, postgres: "" },
+];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
 /// comes from, or not worth it.
@@ -147,6 +150,34 @@ CREATE TABLE rollouts (
 ) STRICT;
 CREATE UNIQUE INDEX rollouts_running ON rollouts (tenant_id) WHERE ended_at IS NULL;
 CREATE INDEX rollouts_by_tenant ON rollouts (tenant_id, id);
+";
+
+/// What nodes are to run, as a number, and what they report.
+const FLEET: &str = "
+CREATE TABLE desired_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    version INTEGER NOT NULL CHECK (version >= 0)
+) STRICT;
+INSERT INTO desired_state (id, version) VALUES (1, 0);
+
+CREATE TABLE nodes (
+    name TEXT PRIMARY KEY,
+    program_release TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    version_applied INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE node_revisions (
+    node TEXT NOT NULL REFERENCES nodes (name) ON DELETE CASCADE,
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    state TEXT NOT NULL CHECK (state IN ('fetching', 'compiled', 'active', 'failed')),
+    detail TEXT NOT NULL,
+    reported_at INTEGER NOT NULL,
+    PRIMARY KEY (node, tenant_id, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX node_revisions_by_tenant ON node_revisions (tenant_id, node);
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

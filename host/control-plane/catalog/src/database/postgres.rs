@@ -22,11 +22,17 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_postgres::config::{Host, SslMode};
 
+use tidegate_types::UnixMillis;
+
 use super::migrations::Step;
 use super::{Access, Database, DatabaseError, DatabaseErrorKind, DatabaseOptions};
-use super::{Result, Row, Transaction, Value};
+use super::{Result, Row, Transaction, Value, columns};
 use crate::CatalogError;
+use crate::catalog::fleet::watch::Nudge;
 use link::Link;
+
+/// Where changes to what nodes run are announced. Each database has its own channels.
+const CHANNEL: &str = "tidegate_catalog";
 
 /// Names the one lock that all writers of a catalog take: "tidegate" in ASCII.
 const WRITERS: i64 = 0x7469_6465_6761_7465;
@@ -97,12 +103,17 @@ pub(super) struct Postgres {
     runtime: Option<Runtime>,
     link: Option<Link>,
     backoff: Duration,
+    /// For one who listens for changes.
+    nudge: Option<Nudge>,
     /// Why the last attempt failed, and when the next one may be made.
     refused: Option<(Instant, String)>,
 }
 
 impl Postgres {
-    pub(super) fn open(options: &DatabaseOptions) -> std::result::Result<Self, CatalogError> {
+    pub(super) fn open(
+        options: &DatabaseOptions,
+        nudge: Option<Nudge>,
+    ) -> std::result::Result<Self, CatalogError> {
         let target = Arc::new(Target::new(options)?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -114,7 +125,7 @@ impl Postgres {
                 DatabaseError::new(DatabaseErrorKind::Failed, message).caused_by(error)
             })?;
         let (runtime, link, backoff) = (Some(runtime), None, FIRST_BACKOFF);
-        Ok(Self { target, runtime, link, backoff, refused: None })
+        Ok(Self { target, runtime, link, backoff, nudge, refused: None })
     }
 
     fn connect(&mut self) -> Result<Link> {
@@ -124,7 +135,12 @@ impl Postgres {
             return Err(DatabaseError::new(DatabaseErrorKind::Unavailable, why.as_str()));
         }
         let runtime = self.runtime.as_ref().expect("the runtime is taken at the end alone");
-        match Link::connect(&self.target, runtime) {
+        let connected = Link::connect(&self.target, runtime, self.nudge.clone());
+        let listening = connected.and_then(|link| match &self.nudge {
+            Some(_) => link.batch(&format!("LISTEN {CHANNEL}")).map(|()| link),
+            None => Ok(link),
+        });
+        match listening {
             Ok(link) => {
                 (self.backoff, self.refused) = (FIRST_BACKOFF, None);
                 Ok(link)
@@ -208,6 +224,17 @@ impl Transaction for Running<'_> {
         self.link.commit()?;
         self.is_finished = true;
         Ok(())
+    }
+
+    fn now(&self) -> Result<UnixMillis> {
+        let sql = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+        let rows = self.link.query(sql, &[])?;
+        let now = rows.first().map(|row| columns::time(row, 0));
+        now.unwrap_or_else(|| Err(DatabaseError::damaged(0, "the time has no row")))
+    }
+
+    fn announce_change(&self) -> Result<()> {
+        self.link.batch(&format!("NOTIFY {CHANNEL}"))
     }
 
     fn layout_version(&self) -> Result<i64> {

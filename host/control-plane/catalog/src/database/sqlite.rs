@@ -8,6 +8,8 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
 
+use tidegate_types::UnixMillis;
+
 use super::migrations::Step;
 use super::{Access, Database, DatabaseError, DatabaseErrorKind, Result, Row, Transaction, Value};
 
@@ -67,6 +69,15 @@ impl Transaction for Running<'_> {
 
     fn commit(self: Box<Self>) -> Result<()> {
         Ok(self.0.commit()?)
+    }
+
+    fn now(&self) -> Result<UnixMillis> {
+        Ok(UnixMillis::now())
+    }
+
+    /// SQLite tells nobody: who is in this process is told by it, others look.
+    fn announce_change(&self) -> Result<()> {
+        Ok(())
     }
 
     fn layout_version(&self) -> Result<i64> {

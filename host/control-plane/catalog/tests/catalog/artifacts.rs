@@ -115,6 +115,14 @@ pub(crate) fn uploaded_components_belong_to_their_tenant(place: &Place) {
     catalog.register_builtins(&[builtin("mine", "1.0.0", b"new in this release")]).unwrap();
     assert_eq!(catalog.component(&acme, &name("mine"), &Selector::Latest).unwrap().version, "2");
     assert_eq!(put(b"three").into_inner().version, "3");
+    // A text that one of the databases cannot take.
+    for which in ["\0", "1\0", "1\u{fffd}", "'"] {
+        let which = Selector::Version(which.to_owned());
+        let found = catalog.component(&acme, &name("required"), &which);
+        let is_told =
+            matches!(found, Err(CatalogError::NotFound { .. } | CatalogError::Invalid(_)));
+        assert!(is_told, "{found:?}");
+    }
 }
 
 pub(crate) fn lists_are_in_the_order_of_bytes_and_come_in_pages(place: &Place) {

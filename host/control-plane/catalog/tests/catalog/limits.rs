@@ -19,6 +19,7 @@ pub(crate) fn limits_are_kept(place: &Place) {
         table_rows: 2,
         component_bytes: 4,
         document_bytes: 200,
+        nodes: 1,
     };
     let catalog = place.try_node("catalog", limits).unwrap();
     let acme = tenant(&catalog, "acme");
@@ -56,7 +57,7 @@ pub(crate) fn nothing_is_stored_for_a_tenant_that_is_not_there(place: &Place) {
         catalog.put_table(&ghost, &planes, b"k\n", None).map(drop),
         catalog.put_component(&ghost, &name("a"), b"x", &facts).map(drop),
         catalog.store_revision(&ghost, &document("a")).map(drop),
-        catalog.roll_back(&ghost, "admin").map(drop),
+        catalog.roll_back(&ghost, None, "admin", "").map(drop),
         catalog.keys(&ghost).map(drop),
         catalog.revisions(&ghost, PAGE).map(drop),
     ];

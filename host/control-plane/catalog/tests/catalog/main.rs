@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod artifacts;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
@@ -57,4 +59,7 @@ suite! {
         damaged_content_is_told, newer_layouts_are_refused;
     writers: writers_of_two_nodes_never_make_one_number_twice,
         what_one_node_writes_another_reads;
+    fleet: what_nodes_run_has_a_version, a_watch_is_told_by_its_own_process,
+        a_watch_looks_where_nobody_tells_it, watches_end_and_are_few,
+        nodes_are_seen_lost_and_replaced, nodes_report_on_revisions;
 }

@@ -7,6 +7,8 @@ use tidegate_catalog::{Catalog, CatalogError, DatabaseOptions, Limits};
 use tidegate_testkit::Postgres;
 use tidegate_testkit::postgres::shared;
 
+use crate::fleet::{NEVER, hear};
+use crate::keys::new_key;
 use crate::place::{Place, name, tenant};
 
 /// Ends all sessions of the database but the one that asks.
@@ -72,7 +74,11 @@ fn a_database_that_is_down_is_told_soon_and_found_again() {
     let acme = tenant(&catalog, "acme");
     let schema = catalog.put_schema(&acme, &name("one"), b"{}").unwrap().into_inner();
 
+    let watch = catalog.watch(NEVER).unwrap();
+
     server.pause();
+    let problem = hear(&watch, |heard| heard.problem.is_some()).problem.unwrap_or_default();
+    assert!(problem.contains("PostgreSQL at") && !problem.contains(server.password()), "{problem}");
     for _ in 0..5 {
         let asked = Instant::now();
         let error = catalog.tenant(&acme).unwrap_err();
@@ -93,6 +99,62 @@ fn a_database_that_is_down_is_told_soon_and_found_again() {
     while let Err(error) = catalog.tenant(&acme) {
         assert!(error.is_unavailable() && Instant::now() < deadline, "{error:?}");
         std::thread::yield_now();
+    }
+    hear(&watch, |heard| heard.problem.is_none());
+}
+
+/// Polling is an hour apart: it was the notification.
+#[test]
+fn a_change_of_one_node_is_told_to_the_others() {
+    let place = Place::postgres();
+    let (writer, reader) = (place.node("a"), place.node("b"));
+    let acme = tenant(&writer, "acme");
+    let watches: Vec<_> = (0..3).map(|_| reader.watch(NEVER).unwrap()).collect();
+    for _ in 0..10 {
+        writer.create_key(&acme, new_key()).unwrap();
+        let version = writer.version().unwrap();
+        for watch in &watches {
+            assert_eq!(hear(watch, |heard| heard.version >= version).version, version);
+        }
+    }
+}
+
+/// What is written while nobody listens is heard as soon as the listener is back.
+#[test]
+fn a_listener_whose_connection_was_ended_misses_nothing() {
+    let place = Place::postgres();
+    let (writer, reader) = (place.node("a"), place.node("b"));
+    let acme = tenant(&writer, "acme");
+    let watch = reader.watch(NEVER).unwrap();
+    for _ in 0..10 {
+        cut(&place);
+        writer.create_key(&acme, new_key()).unwrap();
+        let version = writer.version().unwrap();
+        hear(&watch, |heard| heard.version >= version);
+    }
+    // And it goes on being told.
+    writer.create_key(&acme, new_key()).unwrap();
+    let version = writer.version().unwrap();
+    hear(&watch, |heard| heard.version >= version && heard.problem.is_none());
+}
+
+#[test]
+fn a_watch_that_was_dropped_has_no_connection() {
+    let place = Place::postgres();
+    let catalog = place.open();
+    let url = place.options().url;
+    let sessions = || {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND pid <> pg_backend_pid()";
+        shared().sql(&url, count)
+    };
+    assert_eq!(sessions(), "1");
+    let watch = catalog.watch(NEVER).unwrap();
+    assert_eq!(sessions(), "2");
+    drop(watch);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while sessions() != "1" {
+        assert!(Instant::now() < deadline, "the connection stays open");
     }
 }
 

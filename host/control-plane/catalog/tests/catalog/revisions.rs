@@ -23,26 +23,35 @@ pub(crate) fn rollbacks_go_back_step_by_step_and_withdrawals_leave_no_trace(plac
     }
     assert!(!catalog.store_revision(&acme, &document("a")).unwrap().is_created());
     assert_eq!(active(&catalog, &acme), None);
-    assert!(matches!(catalog.roll_back(&acme, "admin"), Err(CatalogError::NothingBefore)));
+    assert!(matches!(
+        catalog.roll_back(&acme, None, "admin", ""),
+        Err(CatalogError::NothingBefore)
+    ));
     for digest in &digests {
-        assert!(catalog.activate(&acme, digest, "admin").unwrap().is_created());
+        assert!(catalog.activate(&acme, digest, None, "admin").unwrap().is_created());
     }
-    assert!(!catalog.activate(&acme, &digests[2], "admin").unwrap().is_created());
-    assert!(catalog.activate(&other, &digests[0], "admin").is_err(), "another tenant's revision");
+    assert!(!catalog.activate(&acme, &digests[2], None, "admin").unwrap().is_created());
+    assert!(
+        catalog.activate(&other, &digests[0], None, "admin").is_err(),
+        "another tenant's revision"
+    );
 
-    let failed = catalog.roll_back(&acme, "admin").unwrap();
+    let failed = catalog.roll_back(&acme, None, "admin", "").unwrap();
     assert_eq!(active(&catalog, &acme), Some(2));
     catalog.withdraw_activation(failed.sequence).unwrap();
     assert_eq!(active(&catalog, &acme), Some(3));
     assert_eq!(catalog.rollback_target(&acme).unwrap().unwrap().number, 2);
 
     let catalog = place.open();
-    assert_eq!(catalog.roll_back(&acme, "admin").unwrap().number, 2);
-    assert_eq!(catalog.roll_back(&acme, "admin").unwrap().number, 1);
-    assert!(matches!(catalog.roll_back(&acme, "admin"), Err(CatalogError::NothingBefore)));
+    assert_eq!(catalog.roll_back(&acme, None, "admin", "").unwrap().number, 2);
+    assert_eq!(catalog.roll_back(&acme, None, "admin", "").unwrap().number, 1);
+    assert!(matches!(
+        catalog.roll_back(&acme, None, "admin", ""),
+        Err(CatalogError::NothingBefore)
+    ));
     assert_eq!(active(&catalog, &acme), Some(1));
-    catalog.activate(&acme, &digests[2], "admin").unwrap();
-    assert_eq!(catalog.roll_back(&acme, "admin").unwrap().number, 1);
+    catalog.activate(&acme, &digests[2], None, "admin").unwrap();
+    assert_eq!(catalog.roll_back(&acme, None, "admin", "").unwrap().number, 1);
 
     let states: Vec<_> = catalog.revisions(&acme, PAGE).unwrap().iter().map(|r| r.state).collect();
     assert_eq!(states, [RevisionState::Retired, RevisionState::Retired, RevisionState::Active]);

@@ -21,7 +21,8 @@ pub(crate) fn writers_of_two_nodes_never_make_one_number_twice(place: &Place) {
             let schema = catalog.put_schema(&acme, &name("one"), text.as_bytes()).unwrap();
             let revision = catalog.store_revision(&acme, &document(&format!("n{node}t{turn}")));
             let revision = revision.unwrap().into_inner();
-            let active = catalog.activate(&acme, &revision.digest, "admin").unwrap().into_inner();
+            let active =
+                catalog.activate(&acme, &revision.digest, None, "admin").unwrap().into_inner();
             made.push((schema.into_inner().version, revision.number, active.sequence));
         }
         made
@@ -52,6 +53,6 @@ pub(crate) fn what_one_node_writes_another_reads(place: &Place) {
     assert_eq!(reader.schema(&acme, &name("one"), &Selector::Latest).unwrap(), schema);
     assert_eq!(reader.content(&schema.digest).unwrap(), b"{}");
     let revision = reader.store_revision(&acme, &document("one")).unwrap().into_inner();
-    reader.activate(&acme, &revision.digest, "admin").unwrap();
+    reader.activate(&acme, &revision.digest, None, "admin").unwrap();
     assert_eq!(writer.active(&acme).unwrap().unwrap().digest, revision.digest);
 }

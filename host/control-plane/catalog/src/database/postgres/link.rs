@@ -3,17 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, NoTls, Statement};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Socket, Statement};
 
 use super::wait::wait;
 use super::{Target, values};
+use crate::catalog::fleet::watch::Nudge;
 use crate::database::{DatabaseError, DatabaseErrorKind, Result, Row, Value};
 
 /// How much longer than the server's own limit an answer is waited for.
@@ -33,7 +36,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn connect(target: &Arc<Target>, runtime: &Runtime) -> Result<Self> {
+    /// Connects. The nudge is given for each notification, and when the connection is over.
+    pub(super) fn connect(
+        target: &Arc<Target>,
+        runtime: &Runtime,
+        nudge: Option<Nudge>,
+    ) -> Result<Self> {
         let (sender, receiver) = sync_channel(1);
         let connecting = Arc::clone(target);
         runtime.spawn(async move {
@@ -41,8 +49,7 @@ impl Link {
                 Ok((client, connection)) => {
                     // Where nobody waits any more, dropping the client ends the connection.
                     drop(sender.send(Ok(client)));
-                    // Its error reaches the call that is running.
-                    drop(connection.await);
+                    carry(connection, nudge).await;
                 }
                 Err(error) => drop(sender.send(Err(error))),
             }
@@ -83,11 +90,13 @@ impl Link {
     }
 
     pub(super) fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<u64> {
+        check(params)?;
         let statement = self.prepared(sql)?;
         self.run(self.client.execute(&statement, &by_reference(params)))
     }
 
     pub(super) fn query(&self, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        check(params)?;
         let statement = self.prepared(sql)?;
         let rows = self.run(self.client.query(&statement, &by_reference(params)))?;
         let read = |row: &tokio_postgres::Row| {
@@ -193,12 +202,33 @@ impl Link {
     }
 }
 
+/// Moves messages until the connection is over. Its error reaches the call that is running.
+async fn carry(mut connection: Connection<Socket, NoTlsStream>, nudge: Option<Nudge>) {
+    let told = || nudge.as_ref().is_none_or(Nudge::give);
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if matches!(message, AsyncMessage::Notification(_)) && !told() {
+            break;
+        }
+    }
+    told();
+}
+
 fn unreachable(target: &Target, why: &str) -> DatabaseError {
     let message = format!(
         "{target} cannot be used: {why}; see that it runs and takes connections, and that the \
          catalog's url names it with the right user and password"
     );
     DatabaseError::new(DatabaseErrorKind::Unavailable, message)
+}
+
+/// PostgreSQL's texts have no NUL.
+fn check(params: &[Value<'_>]) -> Result<()> {
+    let has_nul = |value: &Value<'_>| matches!(value, Value::Text(text) if text.contains('\0'));
+    if params.iter().any(has_nul) {
+        let message = "a name or text holds the character U+0000: leave it out";
+        return Err(DatabaseError::new(DatabaseErrorKind::Invalid, message));
+    }
+    Ok(())
 }
 
 fn by_reference<'a>(params: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
