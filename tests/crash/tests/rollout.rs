@@ -241,6 +241,69 @@ fn an_activation_with_thresholds_is_taken_back_by_itself() {
 }
 
 #[test]
+fn a_replay_over_stored_events_tells_exactly_what_would_change() {
+    let (mut trial, _) = Trial::begin();
+    trial.post(2000);
+    trial.gateway.wait_published();
+    // These are in the log alone, or on their way.
+    trial.post(1000);
+    let candidate = trial.draft(&revision(984, "soft_fail"));
+    let begun =
+        trial.admin("POST", &format!("revisions/{candidate}/replays"), &json!({ "since": "1h" }));
+    assert_eq!(begun.status, 202, "{}", begun.text());
+    let at = format!("replays/{}", begun.json()["id"]);
+    assert_eq!(begun.header("location"), Some(format!("/v1/tenants/rollout/{at}").as_str()));
+    let done = trial.until(&at, |view| view["state"] != "running");
+    assert_eq!(done["state"], "done", "{done}");
+    let diff = &done["diff"];
+    assert_eq!((&diff["seen"], &diff["compared"]), (&json!(3000), &json!(3000)), "{diff}");
+    let flip = json!([{ "from": "accepted", "to": "quarantined", "events": 18 }]);
+    assert_eq!(diff["flips"], flip);
+    assert_eq!(diff["fields"], json!({ "/limit": 3000 }));
+    assert!(!diff.to_string().contains("p-"), "sensitive values stay where they are: {diff}");
+    // Nothing was received before then.
+    let none = json!({ "until": "1h" });
+    let begun = trial.admin("POST", &format!("revisions/{candidate}/replays"), &none).json();
+    let done = trial.until(&format!("replays/{}", begun["id"]), |view| view["state"] != "running");
+    assert_eq!(done["diff"]["seen"], 0, "{done}");
+}
+
+#[test]
+fn an_explanation_gives_the_way_to_a_verdict_and_the_same_verdict_again() {
+    let (mut trial, active) = Trial::begin();
+    let held = trial.tenant.post(&trial.gateway, &event(995));
+    let receipt = held.json();
+    assert_eq!(receipt["status"], "quarantined", "{receipt}");
+    let id = receipt["event_id"].as_str().unwrap().to_owned();
+    let explain =
+        |trial: &Trial| trial.ok("GET", &format!("events/{id}/explanation"), &Value::Null);
+    let explained = explain(&trial);
+    assert_eq!(
+        (&explained["state"], &explained["reproduced"]),
+        (&json!("explained"), &json!(true))
+    );
+    assert_eq!(explained["revision"]["digest"], active.as_str());
+    assert_eq!(explained["receipt"]["findings"], receipt["findings"]);
+    let late = &explained["rules"][0];
+    assert_eq!(late["rule"], "late");
+    assert_eq!(late["inputs"], json!({ "/delay": 995, "/passenger": "[redacted]" }));
+    assert_eq!(late["findings"].as_array().unwrap().len(), 2, "{late}");
+    let wrote = json!([{ "op": "set", "pointer": "/limit", "value": 990 }]);
+    assert_eq!(explained["rules"][1]["patches"], wrote);
+    // Under another revision, from Parquet, and after a restart, it is the same.
+    trial.tenant.activate(&trial.gateway, &revision(1, "hard_fail"));
+    trial.gateway.wait_published();
+    assert_eq!(explain(&trial), explained);
+    trial.gateway.restart();
+    assert_eq!(explain(&trial), explained);
+    let unknown = "01890a5d-ac96-7abc-8def-0123456789ab";
+    let none = trial.ok("GET", &format!("events/{unknown}/explanation"), &Value::Null);
+    assert_eq!(none["state"], "not-stored");
+    assert_eq!(trial.admin("GET", "events/x/explanation", &Value::Null).status, 400);
+    trial.posted = 1;
+}
+
+#[test]
 fn what_cannot_be_rolled_out_is_refused_with_a_reason() {
     let (trial, active) = Trial::begin();
     let candidate = trial.draft(&revision(1, "warn"));

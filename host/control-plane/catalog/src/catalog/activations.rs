@@ -94,10 +94,11 @@ impl Catalog {
                 Some(_) => RolloutEnd::Promoted,
                 None => RolloutEnd::Replaced,
             };
-            rollouts::end(transaction, tenant, how, by, "")?;
+            let at = UnixMillis::now();
+            rollouts::end_at(transaction, tenant, how, by, "", at)?;
             let thresholds = thresholds.or(promoted.map(|promoted| promoted.thresholds));
             let kind = ActivationKind::Activate;
-            let new = New { digest, kind, by, returns_to, thresholds, reason: "" };
+            let new = New { digest, kind, by, returns_to, thresholds, reason: "", at };
             Ok(Desired::Changed(Put::Created(insert(transaction, tenant, &new)?)))
         })
     }
@@ -121,10 +122,11 @@ impl Catalog {
             if only.is_some() && active.map(|active| active.sequence) != only {
                 return Err(CatalogError::NothingBefore);
             }
-            rollouts::end(transaction, tenant, RolloutEnd::Replaced, by, reason)?;
+            let at = UnixMillis::now();
+            rollouts::end_at(transaction, tenant, RolloutEnd::Replaced, by, reason, at)?;
             let (digest, returns_to) = (&target.digest, target.returns_to);
             let kind = ActivationKind::Rollback;
-            let new = New { digest, kind, by, returns_to, thresholds: None, reason };
+            let new = New { digest, kind, by, returns_to, thresholds: None, reason, at };
             Ok(Desired::Changed(insert(transaction, tenant, &new)?))
         })
     }
@@ -135,6 +137,7 @@ impl Catalog {
     /// Where the database fails.
     pub fn withdraw_activation(&self, sequence: u64) -> Result<(), CatalogError> {
         self.change(|transaction| {
+            rollouts::resume(transaction, sequence)?;
             let sql = "UPDATE activations SET withdrawn = 1 WHERE sequence = ?1";
             transaction.execute(sql, params![columns::signed(sequence)])?;
             Ok(Desired::Changed(()))
@@ -203,6 +206,7 @@ struct New<'a> {
     returns_to: Option<u64>,
     thresholds: Option<Thresholds>,
     reason: &'a str,
+    at: UnixMillis,
 }
 
 fn insert(
@@ -219,7 +223,7 @@ fn insert(
             new.digest.0,
             new.kind.as_str(),
             new.by,
-            columns::signed(UnixMillis::now().0),
+            columns::signed(new.at.0),
             new.returns_to.map(columns::signed),
             new.thresholds.as_ref().map(rollouts::json),
             new.reason,

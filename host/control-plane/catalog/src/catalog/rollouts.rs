@@ -223,10 +223,34 @@ pub(super) fn end(
     by: &str,
     reason: &str,
 ) -> database::Result<()> {
+    end_at(transaction, tenant, how, by, reason, UnixMillis::now())
+}
+
+/// The same at a moment that an activation has as well.
+pub(super) fn end_at(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+    how: RolloutEnd,
+    by: &str,
+    reason: &str,
+    at: UnixMillis,
+) -> database::Result<()> {
     transaction.execute(
         "UPDATE rollouts SET ended_how = ?2, ended_by = ?3, reason = ?4, ended_at = ?5 \
          WHERE tenant_id = ?1 AND ended_at IS NULL",
-        params![tenant.as_str(), how.as_str(), by, reason, columns::signed(UnixMillis::now().0)],
+        params![tenant.as_str(), how.as_str(), by, reason, columns::signed(at.0)],
+    )?;
+    Ok(())
+}
+
+/// Lets the rollout go on that an activation has ended which is now withdrawn.
+pub(super) fn resume(transaction: &dyn Transaction, sequence: u64) -> database::Result<()> {
+    transaction.execute(
+        "UPDATE rollouts SET ended_how = NULL, ended_by = NULL, reason = NULL, ended_at = NULL \
+         WHERE ended_how IN ('promoted', 'replaced') AND EXISTS (SELECT 1 FROM activations AS a \
+         WHERE a.sequence = ?1 AND a.tenant_id = rollouts.tenant_id \
+         AND a.activated_at = rollouts.ended_at)",
+        params![columns::signed(sequence)],
     )?;
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Revisions and activations.
 
-use tidegate_catalog::{Catalog, CatalogError, DatabaseErrorKind, RevisionState, Selector};
-use tidegate_types::TenantId;
+use tidegate_catalog::{
+    Catalog, CatalogError, DatabaseErrorKind, RevisionState, RolloutEnd, Selector,
+};
+use tidegate_types::rollout::{Share, Stage, Thresholds};
+use tidegate_types::{Digest, TenantId};
 
 use crate::place::{PAGE, Place, document, tenant};
 
@@ -88,4 +91,68 @@ pub(crate) fn a_revision_that_was_changed_is_told(place: &Place) {
     let CatalogError::Database(error) = &damaged else { panic!("{damaged:?}") };
     assert_eq!(error.kind(), DatabaseErrorKind::Damaged, "{error}");
     assert!(!damaged.is_unavailable() && !damaged.is_storage_full());
+}
+
+pub(crate) fn one_candidate_is_tried_at_a_time_and_its_end_is_told(place: &Place) {
+    let catalog = place.open();
+    let acme = tenant(&catalog, "acme");
+    let store = |kind| catalog.store_revision(&acme, &document(kind)).unwrap().into_inner().digest;
+    let (one, two, three) = (store("a"), store("b"), store("c"));
+    let share = |percent| Stage::Canary { percent: Share::from_percent(percent).unwrap() };
+    let thresholds = Thresholds { min_events: 7, ..Thresholds::default() };
+    let start = |digest, stage| catalog.start_rollout(&acme, digest, stage, thresholds, "ann");
+    assert!(matches!(start(&two, Stage::Shadow), Err(CatalogError::Invalid(_))), "nothing active");
+    catalog.activate(&acme, &one, None, "admin").unwrap();
+    assert!(matches!(start(&one, Stage::Shadow), Err(CatalogError::Invalid(_))), "active");
+    assert!(matches!(
+        start(&Digest::of(b"other"), Stage::Shadow),
+        Err(CatalogError::NotFound { .. })
+    ));
+    let before = catalog.version().unwrap();
+    let shadow = start(&two, Stage::Shadow).unwrap();
+    assert!(shadow.is_created() && catalog.version().unwrap() > before);
+    assert!(!start(&two, Stage::Shadow).unwrap().is_created());
+    let state = |digest: &Digest| {
+        let which = Selector::Digest(*digest);
+        catalog.revision(&acme, &which).unwrap().state
+    };
+    assert_eq!((state(&one), state(&two)), (RevisionState::Active, RevisionState::Shadow));
+    let canary = start(&two, share(5.0)).unwrap().into_inner();
+    assert_eq!((state(&two), state(&three)), (RevisionState::Canary, RevisionState::Draft));
+
+    let catalog = place.open();
+    let running = catalog.running_rollouts().unwrap();
+    assert_eq!(running.len(), 1);
+    assert_eq!((&running[0].rollout, running[0].candidate.digest), (&canary, two));
+    assert_eq!((canary.stage, canary.thresholds), (share(5.0), thresholds));
+
+    // An activation that is withdrawn leaves the candidate where it was.
+    let made = catalog.activate(&acme, &two, None, "admin").unwrap().into_inner();
+    assert_eq!(made.thresholds, Some(thresholds), "those of its rollout");
+    assert_eq!(catalog.rollout(&acme).unwrap(), None);
+    catalog.withdraw_activation(made.sequence).unwrap();
+    assert_eq!(catalog.rollout(&acme).unwrap(), Some(canary.clone()));
+
+    let wrong = catalog.end_rollout(&acme, Some(canary.id + 1), RolloutEnd::RolledBack, "x", "");
+    assert!(matches!(wrong, Err(CatalogError::NotFound { .. })), "another one has begun");
+    let id = Some(canary.id);
+    let ended = catalog.end_rollout(&acme, id, RolloutEnd::RolledBack, "tidegate", "slow");
+    let ended = ended.unwrap().ended.unwrap();
+    assert_eq!((ended.how, ended.by.as_str()), (RolloutEnd::RolledBack, "tidegate"));
+    assert_eq!(state(&two), RevisionState::Draft, "it never was active");
+    catalog.start_rollout(&acme, &two, share(9.0), thresholds, "ann").unwrap();
+    catalog.start_rollout(&acme, &three, Stage::Shadow, thresholds, "ann").unwrap();
+    catalog.activate(&acme, &three, Some(Thresholds::default()), "admin").unwrap();
+    let only = catalog.active(&acme).unwrap().unwrap();
+    assert!(matches!(
+        catalog.roll_back(&acme, Some(only.sequence + 1), "tidegate", "slow"),
+        Err(CatalogError::NothingBefore)
+    ));
+    let back = catalog.roll_back(&acme, Some(only.sequence), "tidegate", "slow").unwrap();
+    assert_eq!((back.digest, back.reason.as_str(), back.thresholds), (one, "slow", None));
+    let history = catalog.rollouts(&acme, PAGE).unwrap();
+    let ends: Vec<_> = history.iter().map(|it| it.ended.as_ref().map(|end| end.how)).collect();
+    let expected =
+        [RolloutEnd::Promoted, RolloutEnd::Replaced, RolloutEnd::RolledBack, RolloutEnd::Advanced];
+    assert_eq!(ends, expected.map(Some));
 }
