@@ -104,10 +104,8 @@ pub(crate) fn one_candidate_is_tried_at_a_time_and_its_end_is_told(place: &Place
     assert!(matches!(start(&two, Stage::Shadow), Err(CatalogError::Invalid(_))), "nothing active");
     catalog.activate(&acme, &one, None, "admin").unwrap();
     assert!(matches!(start(&one, Stage::Shadow), Err(CatalogError::Invalid(_))), "active");
-    assert!(matches!(
-        start(&Digest::of(b"other"), Stage::Shadow),
-        Err(CatalogError::NotFound { .. })
-    ));
+    let unknown = Digest::of(b"other");
+    assert!(matches!(start(&unknown, Stage::Shadow), Err(CatalogError::NotFound { .. })));
     let before = catalog.version().unwrap();
     let shadow = start(&two, Stage::Shadow).unwrap();
     assert!(shadow.is_created() && catalog.version().unwrap() > before);
