@@ -1,6 +1,8 @@
 //! A table of a million rows comes, is activated and is looked up while events come in. What that costs
 //! them is told; that none is lost or refused is held.
 
+#![allow(clippy::print_stdout, reason = "what was measured is told")]
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
