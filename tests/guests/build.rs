@@ -1,4 +1,4 @@
-//! Builds the hostile component for Wasm with a nested cargo, as the first-party rules are built:
+//! Builds the components of `programs` for Wasm with a nested cargo, as the first-party rules are built:
 //! into a target folder of its own, `guest` beside the profile's folder, so that it does not wait
 //! for the outer build's lock.
 
@@ -9,19 +9,24 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
+const PROGRAMS: [&str; 3] = ["hostile", "golden", "preview"];
 
 fn main() {
     let root = variable("CARGO_MANIFEST_DIR").join("../..");
     let root = root.canonicalize().expect("the workspace's root exists");
-    for watched in ["Cargo.toml", "Cargo.lock", "wit", "tests/guests/programs/hostile"] {
+    for watched in ["Cargo.toml", "Cargo.lock", "wit", "tests/guests/wit", "tests/guests/programs"]
+    {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let out = variable("OUT_DIR");
     // OUT_DIR is <target>/<profile>/build/<package>-<hash>/out.
     let target = out.ancestors().nth(4).expect("OUT_DIR is four folders deep").join("guest");
     build(&root, &target);
-    let built = target.join(TARGET).join(PROFILE).join("tidegate_guest_hostile.wasm");
-    fs::copy(&built, out.join("hostile.wasm")).expect("the component was built");
+    for program in PROGRAMS {
+        let built =
+            target.join(TARGET).join(PROFILE).join(format!("tidegate_guest_{program}.wasm"));
+        fs::copy(&built, out.join(format!("{program}.wasm"))).expect("the component was built");
+    }
 }
 
 /// Runs the nested cargo. What the outer build wants of its own code (flags, wrappers such as
@@ -29,7 +34,10 @@ fn main() {
 fn build(root: &Path, target: &Path) {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--profile", PROFILE, "--target", TARGET]);
-    cargo.args(["--package", "tidegate-guest-hostile", "--target-dir"]).arg(target);
+    for program in PROGRAMS {
+        cargo.arg("--package").arg(format!("tidegate-guest-{program}"));
+    }
+    cargo.arg("--target-dir").arg(target);
     for unwanted in [
         "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER",
         "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL",
@@ -50,7 +58,7 @@ fn variable(name: &str) -> PathBuf {
 #[allow(clippy::print_stderr, reason = "cargo shows a failed build script's standard error")]
 fn fail(errors: &str) -> ! {
     eprintln!(
-        "error: the hostile component does not build (`rustup target add {TARGET}` adds the target):\n{errors}"
+        "error: the components of the tests do not build (`rustup target add {TARGET}` adds the target):\n{errors}"
     );
     std::process::exit(1)
 }

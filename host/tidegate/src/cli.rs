@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use admin::{
-    KeyCommand, OfTenant, PluginCommand, RevisionCommand, SchemaCommand, TableCommand,
+    KeyCommand, OfTenant, PluginCommand, RevisionCommand, SchemaCommand, TableCommand, TableFormat,
     TenantCommand, Thresholds,
 };
 pub(crate) use post::{EndpointName, Format, PostArguments};

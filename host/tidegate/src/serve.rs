@@ -157,6 +157,7 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let admin = tokio::task::spawn_blocking(administer).await?;
     let admin = admin.context("the built-in rules cannot be registered")?;
     node.publish().await.context("the active revisions cannot be put in force")?;
+    admin.catch_up().await.context("followed tables cannot be read")?;
     Ok(Parts { gateway, admin, storage, wal })
 }
 

@@ -100,9 +100,22 @@ pub enum OnFault {
 pub struct TableVersion {
     pub digest: Digest,
     pub generation: u64,
+    /// Each new generation makes a revision of its own, derived from the active one, and activates it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub follow: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl RevisionDocument {
+    /// The tables that it follows.
+    pub fn followed(&self) -> impl Iterator<Item = (&TableName, &TableVersion)> {
+        self.tables.iter().filter(|(_, version)| version.follow)
+    }
+
     /// The canonical bytes: JSON with sorted keys, and the version of the kernels.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {

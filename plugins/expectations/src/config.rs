@@ -4,6 +4,7 @@ use serde_json::Value;
 use tidegate_sdk::{Config, Field, Invalid, Manifest, Object, Presence, Severity};
 
 use crate::expectation::{Expectation, Kind};
+use crate::key;
 
 const KEYS: [&str; 5] = ["name", "field", "expect", "severity", "nulls"];
 
@@ -102,10 +103,16 @@ fn with_argument(
         let check = manifest.matches(text, &pattern);
         Ok(Kind::Pattern { field: presence(pointer, manifest), check, pattern })
     } else if let Some(place) = object.optional("in_table") {
-        let table = place.text()?.to_owned();
+        let (table, steps) = key::read(&place)?;
         let handle = manifest.table(&table);
         let text = manifest.read_lazily(pointer);
-        let check = manifest.contains(handle, text);
+        // Without steps the text itself is the key, and need not cross.
+        let check = match steps.is_empty() {
+            true => manifest.contains(handle, text),
+            false => {
+                manifest.contains_key(handle, text, move |text, made| key::make(&steps, text, made))
+            }
+        };
         Ok(Kind::InTable { field: presence(pointer, manifest), check, table })
     } else {
         // The one key that it has is unknown, which has been reported.

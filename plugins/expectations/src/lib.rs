@@ -4,6 +4,7 @@
 
 mod config;
 mod expectation;
+mod key;
 
 use expectation::Expectation;
 use tidegate_sdk::{Batch, Config, Invalid, Manifest, Outcome, Role, Row, Rule};

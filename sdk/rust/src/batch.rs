@@ -22,16 +22,53 @@ pub(crate) struct Plan {
     /// Those of them that are pulled as soon as a batch begins.
     pub(crate) eager: Vec<u32>,
     pub(crate) checks: Vec<CheckKind>,
+    pub(crate) keys: Vec<MadeKey>,
     pub(crate) lookups: Vec<LookupKind>,
 }
 
 /// A check that the host runs over a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum CheckKind {
-    Matches { field: u32, pattern: u32 },
-    Conforms { field: u32, schema: u32 },
-    InRange { field: u32, low: f64, high: f64 },
-    Contains { table: u32, field: u32 },
+    Matches {
+        field: u32,
+        pattern: u32,
+    },
+    Conforms {
+        field: u32,
+        schema: u32,
+    },
+    InRange {
+        field: u32,
+        low: f64,
+        high: f64,
+    },
+    Contains {
+        table: u32,
+        field: u32,
+    },
+    /// `key` is an index into the plan's makers of keys.
+    ContainsKey {
+        table: u32,
+        field: u32,
+        key: u32,
+    },
+}
+
+/// Adds the key of a text to an empty text.
+type MakeKey = dyn Fn(&str, &mut String);
+
+/// A key that is made of a field's text.
+pub(crate) struct MadeKey {
+    pub(crate) make: Box<MakeKey>,
+    /// The host's function, named where keys are declared: so a component without such keys does
+    /// not import it, and runs in hosts that lack it.
+    pub(crate) contains: fn(u32, Column) -> Vec<u8>,
+}
+
+impl std::fmt::Debug for MadeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MadeKey")
+    }
 }
 
 /// A column that the host looks up in a table.
@@ -109,11 +146,7 @@ impl<'a> Batch<'a> {
         keys: impl Iterator<Item = Option<&'k str>>,
     ) -> LookedUp<T> {
         let mut asked = Column::default();
-        for key in keys {
-            asked.validity.push(if key.is_some() { 2 } else { 0 });
-            asked.data.extend_from_slice(key.unwrap_or_default().as_bytes());
-            asked.offsets.push(u32::try_from(asked.data.len()).unwrap_or(u32::MAX));
-        }
+        keys.for_each(|key| push_key(&mut asked, key));
         let found = host::lookup_keys(column.table, column.column, asked);
         LookedUp { column: View::of(found), kind: std::marker::PhantomData }
     }
@@ -137,8 +170,33 @@ impl<'a> Batch<'a> {
             CheckKind::Conforms { field, schema } => host::conforms(field, schema),
             CheckKind::InRange { field, low, high } => host::in_range(field, low, high),
             CheckKind::Contains { table, field } => host::contains(table, field),
+            CheckKind::ContainsKey { table, field, key } => self.contains_key(table, field, key),
         }))
     }
+
+    /// Are the keys that are made of a field of text keys of a table?
+    fn contains_key(&self, table: u32, field: u32, key: u32) -> Vec<u8> {
+        let (Some(texts), Some(key)) = (self.field(field), self.plan.keys.get(key as usize)) else {
+            return Vec::new();
+        };
+        let (mut keys, mut made) = (Column::default(), String::new());
+        for row in 0..self.rows {
+            let text = Text::read(texts, row).present();
+            if let Some(text) = text {
+                made.clear();
+                (key.make)(text, &mut made);
+            }
+            push_key(&mut keys, text.map(|_| made.as_str()));
+        }
+        (key.contains)(table, keys)
+    }
+}
+
+/// Adds a key that the rule has computed.
+fn push_key(keys: &mut Column, key: Option<&str>) {
+    keys.validity.push(if key.is_some() { PRESENT } else { 0 });
+    keys.data.extend_from_slice(key.unwrap_or_default().as_bytes());
+    keys.offsets.push(u32::try_from(keys.data.len()).unwrap_or(u32::MAX));
 }
 
 fn pull(plan: &Plan, fields: &[u32]) -> Vec<View> {

@@ -85,7 +85,8 @@
 //!   role [`Role::Enricher`] may.
 //! - **Checks** that the host runs natively over a whole column: [`Manifest::matches`] (regular
 //!   expression), [`Manifest::conforms`] (JSON Schema), [`Manifest::in_range`] and
-//!   [`Manifest::contains`] (reference table). A row answers with [`Row::check`]. Give them fields
+//!   [`Manifest::contains`] (reference table; [`Manifest::contains_key`] where the key is made of
+//!   the text). A row answers with [`Row::check`]. Give them fields
 //!   of [`Manifest::read_lazily`] where the rule needs the answer alone: then no value crosses.
 //! - **Cost.** Fields that are read cross once a batch, in one call. A row costs nanoseconds and
 //!   nothing is allocated while nothing is found, so keep it so in your own code: make texts in

@@ -3,6 +3,7 @@
 //! them; each rule's own test shows on a made-up tree that it can fail.
 
 pub mod dependencies;
+pub mod frozen;
 pub mod layout;
 pub mod manifests;
 pub mod pages;
@@ -51,4 +52,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("planes", dependencies::planes),
     ("heavy dependencies", dependencies::heavy),
     ("decisions", pages::decisions),
+    ("frozen contract", frozen::contract),
 ];

@@ -113,7 +113,7 @@ pub(crate) fn from_catalog(error: CatalogError) -> Problem {
         }
         CatalogError::Table(table) => {
             let parts = table.problems.into_iter().map(|problem| ProblemPart {
-                pointer: format!("/lines/{}", problem.line),
+                pointer: format!("/{}s/{}", table.unit, problem.at),
                 detail: problem.detail,
             });
             invalid("the table cannot be used", parts.collect())

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tidegate_catalog::StoredRevision;
+use tidegate_catalog::{StoredRevision, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{EventId, Problem, TenantId, UnixMillis};
@@ -30,6 +30,12 @@ pub trait DataPlane: Send + Sync + 'static {
     /// # Errors
     /// Everything that speaks against the schema, by pointers into it.
     fn check_schema(&self, bytes: &[u8]) -> Result<(), Vec<ProblemPart>>;
+
+    /// Reads a reference table from a Parquet file, within limits. Called on a blocking thread.
+    ///
+    /// # Errors
+    /// What speaks against the file.
+    fn read_parquet(&self, file: Bytes, limits: &ParquetLimits) -> Result<TableCells, String>;
 
     /// Configures every rule of a revision whose references are resolved; their bytes are in the
     /// catalog.
@@ -91,6 +97,16 @@ pub struct ReplayRequest {
     pub event_types: Vec<String>,
     /// At most so many events.
     pub limit: u64,
+}
+
+/// How large a reference table may be.
+#[derive(Clone, Copy, Debug)]
+pub struct ParquetLimits {
+    pub rows: u64,
+    pub columns: usize,
+    pub cells: usize,
+    /// Of all cells as text.
+    pub bytes: u64,
 }
 
 /// What the data plane found out about a component.

@@ -8,6 +8,7 @@ pub mod serve;
 pub mod state;
 pub mod token;
 
+mod follow;
 mod routes;
 
 mod request;
@@ -17,7 +18,7 @@ mod answer;
 
 pub mod data_plane;
 
-pub use data_plane::{BoxFuture, DataPlane, Inspection, ReplayRequest};
+pub use data_plane::{BoxFuture, DataPlane, Inspection, ParquetLimits, ReplayRequest};
 pub use routes::revisions::replays::ReplayProgress;
 pub use serve::{ServeError, serve};
 pub use state::{AdminState, Limits, TakeBack};

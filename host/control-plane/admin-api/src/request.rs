@@ -162,6 +162,16 @@ async fn collect(mut body: axum::body::Body, limit: usize) -> Result<Option<Byte
     Ok((discarded == 0).then(|| kept.freeze()))
 }
 
+/// The content type of a request, without its parameters.
+pub(crate) fn media(request: &Request) -> String {
+    let sent = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    essence(sent.unwrap_or_default()).to_owned()
+}
+
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
 fn check_media(headers: &HeaderMap, media: &[&str]) -> Result<(), Problem> {
     let unsupported = |detail| Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
@@ -169,8 +179,7 @@ fn check_media(headers: &HeaderMap, media: &[&str]) -> Result<(), Problem> {
         return unsupported("send the body without Content-Encoding".to_owned());
     }
     let sent = text(CONTENT_TYPE).unwrap_or("nothing");
-    let essence = sent.split(';').next().unwrap_or_default().trim();
-    if media.iter().any(|media| media.eq_ignore_ascii_case(essence)) {
+    if media.iter().any(|media| media.eq_ignore_ascii_case(essence(sent))) {
         return Ok(());
     }
     let sent: String = sent.chars().take(80).collect();

@@ -19,13 +19,21 @@ const MAX_POINTER_BYTES: usize = 1024;
 /// A document whose references are names.
 pub(crate) type WrittenDocument = RevisionDocument<String, String, TableReference>;
 
-/// Which generation of a table: `"latest"`, a number, a digest, or both as they are stored.
+/// Which generation of a table: `"latest"`, a number, a digest, or both as they are stored; or
+/// `{"follow": true}`, the latest and every later one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum TableReference {
     Number(u64),
     Text(String),
     Stored(TableVersion),
+    Followed(Followed),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Followed {
+    follow: bool,
 }
 
 /// Checks what can be checked without running rules, and resolves every reference.
@@ -210,9 +218,23 @@ impl Resolver<'_> {
                     }
                 },
                 TableReference::Stored(stored) => Selector::Version(stored.generation.to_string()),
+                TableReference::Followed(Followed { follow: true }) => Selector::Latest,
+                TableReference::Followed(Followed { follow: false }) => {
+                    self.wrong(place, "write \"latest\" for a table that is not followed");
+                    continue;
+                }
+            };
+            let follow = match reference {
+                TableReference::Number(_) | TableReference::Text(_) => false,
+                TableReference::Stored(stored) => stored.follow,
+                TableReference::Followed(followed) => followed.follow,
             };
             let found = self.catalog.table(self.tenant, name, &which);
-            let found = found.map(|t| TableVersion { digest: t.digest, generation: t.generation });
+            let found = found.map(|table| TableVersion {
+                digest: table.digest,
+                generation: table.generation,
+                follow,
+            });
             let Some(found) = self.found(&place, found)? else { continue };
             match reference {
                 TableReference::Stored(stored) if *stored != found => {

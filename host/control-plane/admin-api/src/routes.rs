@@ -22,7 +22,7 @@ use crate::answer::{self, Failure};
 use crate::state::AdminState;
 
 /// Who asks, as the catalog's history names the holder of the bootstrap token.
-const ADMIN: &str = "admin";
+pub(crate) const ADMIN: &str = "admin";
 /// The gateway, where it acts by itself.
 pub(crate) const ITSELF: &str = "tidegate";
 

@@ -183,7 +183,7 @@ impl Catalog {
     /// # Errors
     /// As for [`Self::content`]; [`CatalogError::Table`] where the digest is not a table's.
     pub fn table_content(&self, digest: &Digest) -> Result<TableContent, CatalogError> {
-        Ok(TableContent::parse(&self.content(digest)?, None, u64::MAX)?)
+        Ok(TableContent::read_canonical(&self.content(digest)?)?)
     }
 
     /// The limits of names and of versions per name, for a version about to be made.

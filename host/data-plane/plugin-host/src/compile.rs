@@ -22,6 +22,7 @@ pub use spawn::ChildError;
 use cache::{Cache, Loaded};
 
 use crate::engine::Purpose;
+use crate::guest::contract::{ContractVersion, LinkError, VersionError};
 
 /// How components are compiled.
 #[derive(Clone, Debug)]
@@ -65,9 +66,9 @@ pub enum CompileError {
     /// The component's fault: it cannot be compiled, or not within the limits.
     #[error(transparent)]
     Child(#[from] ChildError),
-    /// The component's fault: it does not fit the contract.
-    #[error("the component does not fit the contract: {0}")]
-    Link(String),
+    /// The component's fault: it does not fit the contract, or a version that is not spoken here.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The component's fault: no instance of it can be made.
     #[error("the component needs more than the host gives to any: {0}")]
     Unfit(String),
@@ -80,11 +81,23 @@ pub enum CompileError {
 pub struct Component {
     pub(crate) digest: Digest,
     pub(crate) code: wasmtime::component::Component,
+    /// The version of the contract that it needs, as far as its names tell one.
+    pub(crate) contract: Result<ContractVersion, VersionError>,
 }
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Component").field(&self.digest).finish()
+    }
+}
+
+impl Component {
+    /// The version of the contract that it needs.
+    ///
+    /// # Errors
+    /// Where it names none.
+    pub fn contract(&self) -> Result<ContractVersion, VersionError> {
+        self.contract.clone()
     }
 }
 
@@ -158,10 +171,11 @@ fn compiled(
     scanned: Scanned,
     compile_time: Duration,
 ) -> Compiled {
+    let contract = ContractVersion::of(&scanned.imports, &scanned.exports);
     let code_bytes = code.image_range();
     let code_bytes = (code_bytes.end as usize).saturating_sub(code_bytes.start as usize);
     Compiled {
-        component: Component { digest, code },
+        component: Component { digest, code, contract },
         imports: scanned.imports,
         exports: scanned.exports,
         compile_time,

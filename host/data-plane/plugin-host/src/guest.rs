@@ -1,7 +1,7 @@
 //! What an instance sees of the host.
 
-pub(crate) mod bindings;
 mod cells;
+pub mod contract;
 mod imports;
 pub(crate) mod log;
 pub(crate) mod manifest;
@@ -9,3 +9,5 @@ pub(crate) mod meter;
 mod pattern;
 pub(crate) mod state;
 pub(crate) mod wasi;
+
+pub(crate) use contract::bindings;

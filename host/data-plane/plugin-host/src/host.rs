@@ -10,7 +10,6 @@ use tidegate_types::revision::OnFault;
 use tidegate_types::{Digest, EventType, RuleName, TableName, TenantId};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker};
 
 use crate::compile::{CacheError, CompileError, CompileOptions, Compiled, Compiler, Component};
 use crate::engine::Purpose;
@@ -20,9 +19,8 @@ use crate::evaluate::registry::{Registry, RuleKey};
 use crate::evaluate::rule::Rule;
 use crate::evaluate::source::Source;
 use crate::evaluate::{PlanRule, Tables};
-use crate::guest::bindings::{Rule as Bindings, RulePre};
+use crate::guest::contract::{Adapters, Contracts, Prepared};
 use crate::guest::manifest::Manifest;
-use crate::guest::state::State;
 use crate::limits::Limits;
 
 /// Limits that can be changed while the host runs.
@@ -61,7 +59,7 @@ pub enum AdmitError {
 /// Runs rule components. Cheap to share behind an `Arc`.
 pub struct PluginHost {
     pub(crate) engine: Engine,
-    pub(crate) linker: Linker<State>,
+    pub(crate) adapters: Adapters,
     pub(crate) compiler: Compiler,
     pub(crate) limits: SharedLimits,
     workers: usize,
@@ -83,16 +81,24 @@ impl PluginHost {
     /// # Errors
     /// Where the engine, the cache of compiled code or the thread cannot be set up.
     pub fn new(options: HostOptions) -> Result<Self, HostError> {
+        Self::speaking(Contracts::released(), options)
+    }
+
+    /// The same, for these versions of the contract.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn speaking(contracts: Contracts, options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { compile, limits, workers } = options;
         let fail = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
         let engine = crate::engine::running(&limits).map_err(fail)?;
-        let linker = linker(&engine).map_err(fail)?;
+        let adapters = Adapters::new(contracts, &engine).map_err(fail)?;
         let compiler = Compiler::new(compile)?;
         tick(&engine, limits.epoch_tick).map_err(HostError::Thread)?;
         let limits = Arc::new(arc_swap::ArcSwap::from_pointee(limits));
         let long_calls = Arc::new(Semaphore::new(workers.div_ceil(2).max(1)));
         let (rules, turns) = (Arc::default(), Mutex::default());
-        Ok(Self { engine, linker, compiler, limits, workers, long_calls, rules, turns })
+        Ok(Self { engine, adapters, compiler, limits, workers, long_calls, rules, turns })
     }
 
     /// Changes the limits from the next call on.
@@ -106,7 +112,7 @@ impl PluginHost {
     /// Says whether the component or the host is to blame.
     pub async fn compile(&self, bytes: Bytes) -> Result<Compiled, CompileError> {
         let compiled = self.compiler.compile(&self.engine, Purpose::Run, bytes).await?;
-        link(&self.linker, &compiled.component).map_err(CompileError::Link)?;
+        self.adapters.link(&compiled.component)?;
         Ok(compiled)
     }
 
@@ -147,6 +153,7 @@ impl PluginHost {
             AdmitError::Problems(vec![ProblemPart { pointer: String::new(), detail }])
         };
         let source = self.source(component, config).map_err(broken)?;
+        let contract = component.contract().map_err(|error| broken(error.to_string()))?;
         let limits = self.limits.load();
         let started = source.start(&limits, limits.retire_after_calls).await;
         let (mut instance, given) = started.map_err(|error| match error {
@@ -160,6 +167,7 @@ impl PluginHost {
         instance.admit(Arc::clone(&manifest));
         let rule = Arc::new(Rule {
             component: component.digest,
+            contract,
             source,
             manifest,
             pool: Pool::new(self.workers),
@@ -176,13 +184,19 @@ impl PluginHost {
     /// # Errors
     /// Where it does not fit the contract.
     pub(crate) fn source(&self, component: &Component, config: String) -> Result<Source, String> {
-        Ok(self.source_in(self.engine.clone(), link(&self.linker, component)?, config))
+        let prepared = self.adapters.link(component).map_err(|error| error.to_string())?;
+        Ok(self.source_in(self.engine.clone(), prepared, config))
     }
 
     /// The same in another engine.
-    pub(crate) fn source_in(&self, engine: Engine, pre: RulePre<State>, config: String) -> Source {
+    pub(crate) fn source_in(
+        &self,
+        engine: Engine,
+        prepared: Box<dyn Prepared>,
+        config: String,
+    ) -> Source {
         let (long_calls, rules) = (Arc::clone(&self.long_calls), Arc::clone(&self.rules));
-        Source { engine, pre, config, long_calls, rules }
+        Source { engine, prepared, config, long_calls, rules }
     }
 
     fn turns_of(&self, tenant: &TenantId, calls: usize) -> Arc<Semaphore> {
@@ -192,23 +206,6 @@ impl PluginHost {
             Err(_) => fresh(),
         }
     }
-}
-
-/// Everything that a component may import.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    crate::guest::wasi::link(&mut linker)?;
-    Bindings::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
-    Ok(linker)
-}
-
-/// Checks that a component fits the contract; the error says why it does not.
-pub(crate) fn link(
-    linker: &Linker<State>,
-    component: &Component,
-) -> Result<RulePre<State>, String> {
-    let pre = linker.instantiate_pre(&component.code);
-    pre.and_then(RulePre::new).map_err(|error| format!("{error:#}"))
 }
 
 /// The tables of a manifest, in its order.

@@ -3,8 +3,8 @@
 //!
 //! In the order of a component's life: `compile` turns its bytes into code (scanned, compiled in a
 //! child process, cached under a MAC); `guest` is what an instance sees of the host (columns,
-//! kernels, tables, log, a WASI without clock, files or network); `rule` is a component with its
-//! configuration and its warm stores; `plan` is the chain of a revision's rules over one batch;
+//! kernels, tables, log, a WASI without clock, files or network), in each version of the contract;
+//! `rule` is a component with its configuration and its warm stores; `plan` is the chain of a revision's rules over one batch;
 //! `certify` puts an uploaded component to the proof, step by step.
 
 pub mod limits;
@@ -24,6 +24,7 @@ pub mod certify;
 pub use certify::{CertifyOptions, CertifyReport};
 pub use compile::{CompileError, Compiled, Component};
 pub use evaluate::{Batch, EvaluateError, Judgement, Occurrences, Plan, PlanRule, Row, Tables};
+pub use guest::contract::{self, ContractVersion, Contracts, VersionError};
 pub use guest::manifest::{Field, Manifest, Role, Source};
 pub use host::{HostError, HostOptions, PluginHost};
 pub use limits::Limits;

@@ -19,6 +19,8 @@
 //! storage.flush(timeout)?;                                 // at shutdown
 //! storage.close();
 //! ```
+//!
+//! Beside that it reads the Parquet files that reference tables are uploaded as (see `table_file`).
 
 mod storage;
 
@@ -31,9 +33,11 @@ mod publish;
 mod rows;
 
 pub mod read;
+mod table_file;
 
 pub use layout::{Layout, Layouts};
 pub use publish::partition::DateBounds;
 pub use read::{StoredEvent, StoredEvents};
 pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};
+pub use table_file::{TableFile, TableFileError, TableLimits, read_table};

@@ -73,6 +73,14 @@ pub(crate) enum SchemaCommand {
     },
 }
 
+/// What a reference table is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TableFormat {
+    Csv,
+    Ndjson,
+    Parquet,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TableCommand {
     /// Store a reference table; other content is a new generation
@@ -80,11 +88,15 @@ pub(crate) enum TableCommand {
         #[command(flatten)]
         of: OfTenant,
         name: String,
-        /// CSV file with a header, also .gz and .zst; - for standard input
+        /// CSV with a header, NDJSON or Parquet; CSV and NDJSON also as .gz and .zst; - for standard
+        /// input
         file: PathBuf,
         /// The column that rows are looked up by [default: the first]
         #[arg(long, value_name = "COLUMN")]
         key: Option<String>,
+        /// What the file is [default: by its name, .ndjson, .jsonl or .parquet; else csv]
+        #[arg(long, value_enum)]
+        format: Option<TableFormat>,
     },
     /// List a tenant's reference tables
     List {

@@ -1,23 +1,29 @@
 //! The data plane as the control plane sees it: checks what is about to be stored, and publishes
 //! snapshots of what is.
 
+mod artifacts;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tidegate_admin_api::{BoxFuture, DataPlane, Inspection, ReplayProgress, ReplayRequest};
-use tidegate_catalog::{Catalog, CatalogError};
+use tidegate_admin_api::{
+    BoxFuture, DataPlane, Inspection, ParquetLimits, ReplayProgress, ReplayRequest,
+};
+use tidegate_catalog::{Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
-use tidegate_ingest::{Artifacts, Gateway, Revision};
-use tidegate_plugin_host::{PluginHost, Table};
-use tidegate_storage::Storage;
+use tidegate_ingest::{Gateway, Revision};
+use tidegate_plugin_host::PluginHost;
+use tidegate_plugin_host::table::TableCache;
+use tidegate_storage::{Storage, TableFile, TableLimits};
 use tidegate_types::problem::ProblemPart;
-use tidegate_types::revision::{RevisionDocument, TableVersion};
+use tidegate_types::revision::RevisionDocument;
 use tidegate_types::rollout::Stage;
-use tidegate_types::{Digest, EventId, Problem, ProblemType, Status, TenantId};
+use tidegate_types::{EventId, Problem, ProblemType, Status, TenantId};
 use tidegate_wal::Wal;
 
 use super::warm::Warm;
+use artifacts::Parts;
 
 /// This node.
 pub(super) struct Node {
@@ -29,6 +35,8 @@ pub(super) struct Node {
     schemas: SchemaLimits,
     /// Revisions that run.
     pub(super) warm: Warm,
+    /// What tenants and revisions share.
+    tables: Arc<TableCache>,
     /// Held while a snapshot is made, so that an older one never replaces a newer one.
     publishing: tokio::sync::Mutex<()>,
 }
@@ -52,6 +60,7 @@ impl Node {
             wal: wal.clone(),
             schemas,
             warm: Warm::default(),
+            tables: Arc::default(),
             publishing: tokio::sync::Mutex::default(),
         }
     }
@@ -61,7 +70,7 @@ impl Node {
         tenant: &TenantId,
         document: &RevisionDocument,
     ) -> Result<Revision, Vec<ProblemPart>> {
-        let artifacts = FromCatalog(&self.catalog);
+        let artifacts = Parts::of(document, &self.catalog, &self.tables).await?;
         Revision::build(tenant, document, &self.plugins, &artifacts, &self.schemas).await
     }
 
@@ -102,6 +111,15 @@ impl DataPlane for Node {
         Schema::compile(bytes, &self.schemas)
             .map(drop)
             .map_err(|error| vec![ProblemPart { pointer: error.pointer, detail: error.message }])
+    }
+
+    fn read_parquet(&self, file: Bytes, limits: &ParquetLimits) -> Result<TableCells, String> {
+        let ParquetLimits { rows, columns, cells, bytes } = *limits;
+        let limits = TableLimits { rows, columns, cells, bytes };
+        let table =
+            tidegate_storage::read_table(file, &limits).map_err(|error| error.to_string())?;
+        let TableFile { columns, text, ends } = table;
+        Ok(TableCells { columns, text, ends })
     }
 
     fn check_revision(
@@ -188,27 +206,5 @@ impl DataPlane for Node {
             serde_json::Value::Object(members) => members,
             _ => serde_json::Map::new(),
         }
-    }
-}
-
-/// Parts of revisions, from the catalog.
-struct FromCatalog<'c>(&'c Catalog);
-
-impl Artifacts for FromCatalog<'_> {
-    fn component(&self, digest: &Digest) -> Result<Bytes, String> {
-        self.0.content(digest).map(Into::into).map_err(|error| error.to_string())
-    }
-
-    fn schema(&self, digest: &Digest) -> Result<Vec<u8>, String> {
-        self.0.content(digest).map_err(|error| error.to_string())
-    }
-
-    fn table(&self, version: &TableVersion) -> Result<Arc<Table>, String> {
-        let content = self.0.table_content(&version.digest).map_err(|error| error.to_string())?;
-        let columns: Vec<String> = content.columns().to_vec();
-        let key = columns.first().cloned().unwrap_or_default();
-        let rows = (0..content.len()).map(|row| content.row(row).map(str::to_owned).collect());
-        let table = Table::new(version.generation, columns, &key, rows);
-        table.map(Arc::new).map_err(|error| error.to_string())
     }
 }

@@ -101,6 +101,13 @@ pub(crate) fn lookup_keys(table: u32, column: u32, keys: Column) -> Column {
     ask(|batch| batch.look_up(table, column, &View::of(keys)))
 }
 
+pub(crate) fn contains_keys(table: u32, keys: Column) -> Vec<u8> {
+    ask(|batch| {
+        let (table, keys) = (declared(&batch.tables, table), View::of(keys));
+        answers(&keys, |row| table.contains(text(&keys, row)))
+    })
+}
+
 /// Tables of cases have one generation.
 pub(crate) fn generation(table: u32) -> u64 {
     ask(|batch| {
@@ -121,6 +128,12 @@ pub(crate) fn count(metric: u32, delta: u64) {
 
 fn declared<T>(list: &[T], index: u32) -> &T {
     list.get(index as usize).expect("the rule uses what it declared")
+}
+
+/// One byte a row: 2 where it has no value.
+fn answers(column: &View, holds: impl Fn(usize) -> bool) -> Vec<u8> {
+    let validity = column.validities().iter().enumerate();
+    validity.map(|(row, valid)| if *valid == 2 { u8::from(holds(row)) } else { 2 }).collect()
 }
 
 fn text(column: &View, row: usize) -> &str {
@@ -151,10 +164,7 @@ impl Batch {
     ) -> Vec<u8> {
         let (cell, column) = self.column(field);
         assert!(cells.contains(&cell), "the check needs a field of {cells:?}, not {cell:?}");
-        let validity = column.validities().iter().enumerate();
-        validity
-            .map(|(row, valid)| if *valid == 2 { u8::from(holds(&column, row)) } else { 2 })
-            .collect()
+        answers(&column, |row| holds(&column, row))
     }
 
     fn look_up(&self, table: u32, column: u32, keys: &View) -> Column {

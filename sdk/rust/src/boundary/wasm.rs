@@ -19,6 +19,18 @@ pub mod bindings {
     });
 }
 
+/// What later minors of the contract added, generated from each of them and imported apart: so a
+/// component asks for the first version that has what it uses, and for no later one.
+mod since_1_1 {
+    #![allow(clippy::allow_attributes_without_reason, reason = "generated code")]
+    wit_bindgen::generate!({
+        path: "../../wit/v1.1.0",
+        inline: "package tidegate:sdk; world since { import tidegate:rules/tables@1.1.0; }",
+        generate_all,
+    });
+    pub(super) use tidegate::rules::{tables, types};
+}
+
 use bindings::exports::tidegate::rules::rules as exported;
 use bindings::tidegate::rules::{batch, kernels, log, tables, types};
 
@@ -73,6 +85,13 @@ pub(crate) fn lookup(table: u32, column: u32, field: u32) -> Column {
 pub(crate) fn lookup_keys(table: u32, column: u32, keys: Column) -> Column {
     let Column { validity, offsets, data } = keys;
     column_in(tables::lookup_keys(table, column, &types::Column { validity, offsets, data }))
+}
+
+/// Since 1.1.0.
+pub(crate) fn contains_keys(table: u32, keys: Column) -> Vec<u8> {
+    let Column { validity, offsets, data } = keys;
+    let keys = since_1_1::types::Column { validity, offsets, data };
+    since_1_1::tables::contains_keys(table, &keys)
 }
 
 pub(crate) fn generation(table: u32) -> u64 {

@@ -3,8 +3,8 @@
 
 use std::marker::PhantomData;
 
-use crate::batch::{Batch, CheckKind, Json, Kind, LookupKind, Numeric, Plan, Text, View};
-use crate::boundary::{CellType, Declared};
+use crate::batch::{Batch, CheckKind, Json, Kind, LookupKind, MadeKey, Numeric, Plan, Text, View};
+use crate::boundary::{CellType, Declared, host};
 use crate::outcome::Severity;
 
 /// Collects what a rule declares while it is configured.
@@ -184,6 +184,20 @@ impl Manifest {
     /// Is the text a key of a reference table?
     pub fn contains(&mut self, table: Table, field: Field<Text>) -> Check {
         self.check(CheckKind::Contains { table: table.0, field: field.index })
+    }
+
+    /// Is the key that `make` makes of the text a key of a reference table? `make` adds the key to
+    /// an empty text, and must make the same of the same text, always. Needs version 1.1.0 of the
+    /// contract.
+    pub fn contains_key(
+        &mut self,
+        table: Table,
+        field: Field<Text>,
+        make: impl Fn(&str, &mut String) + 'static,
+    ) -> Check {
+        let key = u32::try_from(self.plan.keys.len()).unwrap_or(u32::MAX);
+        self.plan.keys.push(MadeKey { make: Box::new(make), contains: host::contains_keys });
+        self.check(CheckKind::ContainsKey { table: table.0, field: field.index, key })
     }
 
     fn check(&mut self, check: CheckKind) -> Check {

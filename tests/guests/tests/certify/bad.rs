@@ -136,12 +136,22 @@ fn unusable() -> Vec<Bad> {
         bad(
             "a contract of the future",
             component(
-                "(component (import \"tidegate:rules/log@9.0.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64))))))",
+                "(component (component $c) (instance $i (instantiate $c)) (export \"tidegate:rules/rules@9.0.0\" (instance $i)))",
             ),
             Linked,
-            "does not speak version 9.0.0",
+            "needs version 9.0.0 of the contract, and this gateway speaks 1.0.0, 1.1.0",
+            json!({ "export": "tidegate:rules/rules@9.0.0" }),
+            "against tidegate:rules, version 1.0.0 or 1.1.0",
+        ),
+        bad(
+            "two majors",
+            component(
+                "(component (import \"tidegate:rules/log@9.0.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64))))) (component $c) (instance $i (instantiate $c)) (export \"tidegate:rules/rules@1.0.0\" (instance $i)))",
+            ),
+            Linked,
+            "of version 1.0.0 and imports from 9.0.0",
             json!({ "import": "tidegate:rules/log@9.0.0" }),
-            "against tidegate:rules, version 1.0.0",
+            "against tidegate:rules, version 1.0.0 or 1.1.0",
         ),
         bad(
             "another type for an export",

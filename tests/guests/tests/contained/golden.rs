@@ -2,6 +2,7 @@
 //! as components, whole, cut into single rows, and cut anywhere.
 
 mod case;
+mod versions;
 
 use std::sync::Arc;
 
@@ -19,9 +20,14 @@ use tidegate_types::{EventId, EventType, RuleName, UnixMillis};
 use crate::support::{host, limits, tenant};
 use case::Case;
 
-async fn admit(host: &PluginHost, builtin: &Builtin, case: &Case) -> Result<PlanRule, AdmitError> {
-    let compiled = host.compile(Bytes::from_static(builtin.component)).await.expect("it compiles");
-    let name = RuleName::new(builtin.name).expect("a rule's name");
+async fn admit(
+    host: &PluginHost,
+    name: &str,
+    component: Bytes,
+    case: &Case,
+) -> Result<PlanRule, AdmitError> {
+    let compiled = host.compile(component).await.expect("it compiles");
+    let name = RuleName::new(name).expect("a rule's name");
     let config = serde_json::from_str(case.config.get()).expect("JSON");
     host.admit(
         &tenant("acme"),
@@ -130,7 +136,8 @@ async fn every_case_is_met_in_the_engine() {
     let host = host(limits());
     let mut met = 0;
     for (builtin, name, case) in cases() {
-        let admitted = admit(&host, builtin, &case).await;
+        let component = Bytes::from_static(builtin.component);
+        let admitted = admit(&host, builtin.name, component, &case).await;
         met += 1;
         if let Some(expected) = &case.expect_problems {
             check_problems(&name, admitted, expected);
@@ -169,7 +176,8 @@ proptest! {
         runtime.block_on(async {
             let host = host(Limits { call_input_bytes: bytes, ..limits() });
             for (builtin, name, case) in cases().filter(|(_, _, case)| case.expect_problems.is_none()) {
-                let rule = admit(&host, builtin, &case).await.expect("admitted");
+                let component = Bytes::from_static(builtin.component);
+                let rule = admit(&host, builtin.name, component, &case).await.expect("admitted");
                 let plan = Plan::new(vec![rule]).expect("a plan");
                 let count = case.events.len();
                 let mut places = vec![0, count];

@@ -13,6 +13,13 @@ fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a component as text")
 }
 
+/// A component that exports an empty rule of a version of the contract, with these parts besides.
+fn rule_of(version: &str, parts: &str) -> Vec<u8> {
+    component(&format!(
+        "(component {parts} (component $c) (instance $i (instantiate $c)) (export \"tidegate:rules/rules@{version}\" (instance $i)))"
+    ))
+}
+
 /// Sources, and a part of the message that refuses each.
 fn odd_components() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let nested = "(component ".repeat(6) + &")".repeat(6);
@@ -53,24 +60,40 @@ fn odd_components() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "a function that the contract does not have",
-            component(
-                "(component (import \"tidegate:rules/log@1.0.0\" (instance (export \"wipe\" (func)))))",
+            rule_of(
+                "1.0.0",
+                "(import \"tidegate:rules/log@1.0.0\" (instance (export \"wipe\" (func))))",
             ),
-            "does not fit the contract",
+            "does not fit the contract: component imports instance `tidegate:rules/log@1.0.0`",
         ),
         (
             "a contract of the future",
-            component(
-                "(component (import \"tidegate:rules/log@2.0.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64))))))",
+            rule_of("2.0.0", ""),
+            "needs version 2.0.0 of the contract, and this gateway speaks 1.0.0, 1.1.0: build it against `wit/v1.1.0`",
+        ),
+        ("a draft of a contract", rule_of("0.9.0", ""), "rebuild it against `wit/v1.1.0`"),
+        ("a patch that never was", rule_of("1.0.7", ""), "needs version 1.0.7"),
+        (
+            "a minor of the future, for one function",
+            rule_of(
+                "1.0.0",
+                "(import \"tidegate:rules/log@1.9.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64)))))",
             ),
-            "does not fit the contract",
+            "needs version 1.9.0",
         ),
         (
-            "another type for an export",
-            component(
-                "(component (component $c) (instance $i (instantiate $c)) (export \"tidegate:rules/rules@1.0.0\" (instance $i)))",
+            "two majors",
+            rule_of(
+                "1.0.0",
+                "(import \"tidegate:rules/log@2.0.0\" (instance (export \"count\" (func (param \"metric\" u32) (param \"delta\" u64)))))",
             ),
-            "does not fit the contract",
+            "exports a rule of version 1.0.0 and imports from 2.0.0",
+        ),
+        ("another type for an export", rule_of("1.0.0", ""), "does not fit the contract: "),
+        (
+            "another type for an export of a minor",
+            rule_of("1.1.0", ""),
+            "does not fit the contract: ",
         ),
         ("deep nesting", component(&nested), "nested more than 4 deep"),
         ("a large function", component(&large_function), "at most 262144 are taken"),

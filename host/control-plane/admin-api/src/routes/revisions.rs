@@ -76,6 +76,7 @@ fn view(revision: &StoredRevision) -> Value {
         "kernels": revision.kernels,
         "state": revision.state.as_str(),
         "created_at": revision.created_at.to_rfc3339(),
+        "derived_from": revision.derived_from,
         "document": revision.document,
     })
 }

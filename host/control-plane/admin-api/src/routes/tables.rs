@@ -1,13 +1,23 @@
 //! `/v1/tenants/{tenant}/tables`
 
 use axum::extract::{Request, State};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_catalog::{Catalog, Selector, Table};
+use tidegate_catalog::table_content::{MAX_CELLS, MAX_COLUMNS};
+use tidegate_catalog::{Catalog, Selector, StagedTable, Table, TableSource};
+use tidegate_types::{Problem, TenantId};
 
 use crate::answer::{self, Answer};
+use crate::data_plane::ParquetLimits;
+use crate::follow;
 use crate::request::{self, Asked, At, PageQuery};
 use crate::state::AdminState;
+
+const NDJSON: &str = "application/x-ndjson";
+const PARQUET: &str = "application/vnd.apache.parquet";
+/// What a table may be sent as.
+const MEDIA: [&str; 3] = ["text/csv", NDJSON, PARQUET];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,17 +34,57 @@ pub(super) async fn put(
     let (tenant, name) = (request::tenant(&tenant)?, request::table(&name)?);
     let permit = state.upload_permit()?;
     let limit = state.catalog.limits().table_bytes;
-    let body = request::body(&state, request, &["text/csv"], limit).await?;
+    let is_sent_as = request::media(&request);
+    let body = request::body(&state, request, &MEDIA, limit).await?;
+    // Outside of the change: others need not wait for a large table to be read.
+    let owner = tenant.clone();
+    let staged = state
+        .blocking(move |state| {
+            let staged = stage(state, &owner, &is_sent_as, body, query.key.as_deref());
+            drop(permit);
+            staged
+        })
+        .await?;
     let changing = state.clone();
-    let work =
-        move |catalog: &Catalog| catalog.put_table(&tenant, &name, &body, query.key.as_deref());
     let put = state.change(async move {
-        let done = changing.catalog(work).await;
-        drop(permit);
-        done
+        let owner = tenant.clone();
+        let put = changing.catalog(move |catalog| catalog.put_table(&owner, &name, staged)).await?;
+        Ok((put, follow::catch_up(&changing, &tenant).await))
     });
-    let put = put.await?;
-    answer::stored(put.is_created(), &view(&put.into_inner()))
+    let (put, derived) = put.await?;
+    let is_created = put.is_created();
+    let mut body = view(&put.into_inner());
+    if let Some(members) = body.as_object_mut() {
+        members.extend(follow::told(derived));
+    }
+    answer::stored(is_created, &body)
+}
+
+/// Checks an upload and makes its content durable.
+fn stage(
+    state: &AdminState,
+    tenant: &TenantId,
+    media: &str,
+    body: Bytes,
+    key: Option<&str>,
+) -> Result<StagedTable, Problem> {
+    let staged =
+        |source| state.catalog.stage_table(tenant, source, key).map_err(answer::from_catalog);
+    if media.eq_ignore_ascii_case(PARQUET) {
+        let limits = state.catalog.limits();
+        let limits = ParquetLimits {
+            rows: limits.table_rows,
+            columns: MAX_COLUMNS,
+            cells: MAX_CELLS,
+            bytes: limits.table_bytes,
+        };
+        let cells = state.data_plane.read_parquet(body, &limits);
+        return staged(TableSource::Cells(cells.map_err(request::bad)?));
+    }
+    if media.eq_ignore_ascii_case(NDJSON) {
+        return staged(TableSource::Ndjson(&body));
+    }
+    staged(TableSource::Csv(&body))
 }
 
 pub(super) async fn list(State(state): State<AdminState>, At(tenant): At<String>) -> Answer {

@@ -4,11 +4,12 @@
 //! Each entry says where a rollback from it goes: an activation to the entry that it replaced, a
 //! rollback to where its target would have gone. So rolling back twice goes two steps back.
 
+use tidegate_types::revision::RevisionDocument;
 use tidegate_types::rollout::Thresholds;
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
 use super::fleet::desired::Desired;
-use super::revisions::{STORED, StoredRevision, stored};
+use super::revisions::{self, STORED, StoredRevision, stored};
 use super::rollouts::{self, RolloutEnd};
 use super::{Catalog, tenants};
 use crate::database::{self, Row, Transaction, columns, params};
@@ -19,6 +20,8 @@ use crate::{CatalogError, Page, Put, Selector};
 pub enum ActivationKind {
     Activate,
     Rollback,
+    /// A followed table has a new generation.
+    Derived,
 }
 
 impl ActivationKind {
@@ -27,6 +30,7 @@ impl ActivationKind {
         match self {
             Self::Activate => "activate",
             Self::Rollback => "rollback",
+            Self::Derived => "derived",
         }
     }
 }
@@ -61,12 +65,13 @@ pub struct ActiveRevision {
 
 /// What an entry consists of, `a` being its row and `r` its revision's.
 const COLUMNS: &str = "a.sequence, r.number, a.digest, a.kind, a.activated_by, a.activated_at, \
-                       a.withdrawn, a.returns_to, a.thresholds, a.reason";
+                       a.withdrawn, a.returns_to, a.thresholds, a.reason, a.derived";
 const JOINED: &str = "FROM activations AS a \
                       JOIN revisions AS r ON r.tenant_id = a.tenant_id AND r.digest = a.digest";
 
 impl Catalog {
-    /// Makes a revision the active one, and ends the rollout that runs. The active one stays as it is.
+    /// Makes a revision the active one, and ends the rollout that runs. The active one stays as it is,
+    /// save where a rollback made it active and it follows tables: it follows them again from here on.
     /// Without thresholds it has those of the rollout that promoted it, if one did.
     ///
     /// # Errors
@@ -78,16 +83,18 @@ impl Catalog {
         thresholds: Option<Thresholds>,
         by: &str,
     ) -> Result<Put<Activation>, CatalogError> {
-        self.revision(tenant, &Selector::Digest(*digest))?;
+        let revision = self.revision(tenant, &Selector::Digest(*digest))?;
+        let follows = revision.document.followed().next().is_some();
         self.change(|transaction| {
-            let active = find_active(transaction, tenant)?;
-            match active {
+            let returns_to = match find_active(transaction, tenant)? {
                 Some(active) if active.digest == *digest => {
-                    return Ok(Desired::Same(Put::Unchanged(active)));
+                    if !follows || active.kind != ActivationKind::Rollback {
+                        return Ok(Desired::Same(Put::Unchanged(active)));
+                    }
+                    active.returns_to
                 }
-                _ => {}
-            }
-            let returns_to = active.map(|active| active.sequence);
+                active => active.map(|active| active.sequence),
+            };
             let running = rollouts::find_running(transaction, tenant)?;
             let promoted = running.filter(|running| running.digest == *digest);
             let how = match promoted {
@@ -98,6 +105,35 @@ impl Catalog {
             rollouts::end_at(transaction, tenant, how, by, "", at)?;
             let thresholds = thresholds.or(promoted.map(|promoted| promoted.thresholds));
             let kind = ActivationKind::Activate;
+            let new = New { digest, kind, by, returns_to, thresholds, reason: "", at };
+            Ok(Desired::Changed(Put::Created(insert(transaction, tenant, &new)?)))
+        })
+    }
+
+    /// Stores a revision that differs from the active one, `from`, in the generations of followed tables
+    /// alone, and makes it the active one, both or neither. It has the same thresholds, and a rollout goes
+    /// on. Where another one has become active meanwhile, that one stays.
+    ///
+    /// # Errors
+    /// As for [`Self::store_revision`].
+    pub fn activate_derived(
+        &self,
+        tenant: &TenantId,
+        document: &RevisionDocument,
+        from: &Digest,
+        by: &str,
+    ) -> Result<Put<Activation>, CatalogError> {
+        self.change(|transaction| {
+            tenants::require(transaction, tenant)?;
+            let active = find_active(transaction, tenant)?;
+            let active = active.ok_or(CatalogError::NothingBefore)?;
+            if active.digest != *from {
+                return Ok(Desired::Same(Put::Unchanged(active)));
+            }
+            let made = revisions::put(transaction, tenant, document, Some(*from), &self.limits)?;
+            let (digest, returns_to) = (&made.into_inner().digest, Some(active.sequence));
+            let (kind, thresholds) = (ActivationKind::Derived, active.thresholds);
+            let at = UnixMillis::now();
             let new = New { digest, kind, by, returns_to, thresholds, reason: "", at };
             Ok(Desired::Changed(Put::Created(insert(transaction, tenant, &new)?)))
         })
@@ -183,15 +219,15 @@ impl Catalog {
     /// Where the database fails.
     pub fn active_revisions(&self) -> Result<Vec<ActiveRevision>, CatalogError> {
         let sql = format!(
-            "SELECT {STORED}, r.document, r.tenant_id, {COLUMNS} {JOINED} WHERE a.sequence IN (SELECT max(sequence) FROM activations WHERE withdrawn = 0 \
+            "SELECT {STORED}, r.document, r.derived_from, r.tenant_id, {COLUMNS} {JOINED} WHERE a.sequence IN (SELECT max(sequence) FROM activations WHERE withdrawn = 0 \
              GROUP BY tenant_id) ORDER BY r.tenant_id"
         );
         self.read(|transaction| {
             columns::list(transaction, &sql, params![], |row| {
                 Ok(ActiveRevision {
-                    tenant: columns::parsed(row, 5)?,
+                    tenant: columns::parsed(row, 6)?,
                     revision: stored(row)?,
-                    activation: activation_at(row, 6)?,
+                    activation: activation_at(row, 7)?,
                 })
             })
         })
@@ -215,18 +251,21 @@ fn insert(
     new: &New<'_>,
 ) -> Result<Activation, CatalogError> {
     let sql = "INSERT INTO activations (tenant_id, digest, kind, activated_by, activated_at, \
-               returns_to, thresholds, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+               returns_to, thresholds, reason, derived) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     transaction.execute(
         sql,
         params![
             tenant.as_str(),
             new.digest.0,
-            new.kind.as_str(),
+            // The layout's first words; `derived` tells what an activation came from.
+            if new.kind == ActivationKind::Rollback { "rollback" } else { "activate" },
             new.by,
             columns::signed(new.at.0),
             new.returns_to.map(columns::signed),
             new.thresholds.as_ref().map(rollouts::json),
             new.reason,
+            i64::from(new.kind == ActivationKind::Derived),
         ],
     )?;
     let made = find_active(transaction, tenant)?;
@@ -242,12 +281,17 @@ fn activation_at(row: &Row, first: usize) -> database::Result<Activation> {
     let kind: String = row.get(first + 3)?;
     let returns_to: Option<i64> = row.get(first + 7)?;
     let thresholds: Option<String> = row.get(first + 8)?;
+    let derived: i64 = row.get(first + 10)?;
     Ok(Activation {
         sequence: columns::number(row, first)?,
         number: columns::number(row, first + 1)?,
         digest: columns::digest(row, first + 2)?,
         // The database takes these two words alone.
-        kind: if kind == "rollback" { ActivationKind::Rollback } else { ActivationKind::Activate },
+        kind: match kind.as_str() {
+            "rollback" => ActivationKind::Rollback,
+            _ if derived == 1 => ActivationKind::Derived,
+            _ => ActivationKind::Activate,
+        },
         by: row.get(first + 4)?,
         at: columns::time(row, first + 5)?,
         withdrawn: row.get(first + 6)?,

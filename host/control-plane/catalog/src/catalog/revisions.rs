@@ -5,7 +5,7 @@ use serde::Deserialize;
 use tidegate_types::revision::{KERNELS, RevisionDocument};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::{Catalog, tenants};
+use super::{Catalog, Limits, tenants};
 use crate::database::{self, DatabaseError, Row, Transaction, Value, columns, params};
 use crate::{CatalogError, Page, Put, Selector};
 
@@ -57,6 +57,8 @@ pub struct StoredRevision {
     pub document: RevisionDocument,
     pub state: RevisionState,
     pub created_at: UnixMillis,
+    /// The revision that it has newer generations of followed tables than.
+    pub derived_from: Option<Digest>,
 }
 
 /// A revision's number, digest, time, state and canonical bytes, `r` being its row.
@@ -82,41 +84,7 @@ impl Catalog {
         tenant: &TenantId,
         document: &RevisionDocument,
     ) -> Result<Put<StoredRevision>, CatalogError> {
-        let canonical = document.canonical();
-        let limit = self.limits.document_bytes;
-        if canonical.len() as u64 > limit {
-            return Err(CatalogError::TooLarge { what: "revision document", limit });
-        }
-        let digest = Digest::of(&canonical);
-        self.write(|transaction| {
-            tenants::require(transaction, tenant)?;
-            if let Some(same) = find(transaction, tenant, &Selector::Digest(digest))? {
-                return Ok(Put::Unchanged(same));
-            }
-            let sql = "SELECT coalesce(max(number), 0) FROM revisions WHERE tenant_id = ?1";
-            let number = columns::count(transaction, sql, params![tenant.as_str()])? + 1;
-            let limit = self.limits.revisions_per_tenant;
-            if number > limit {
-                return Err(CatalogError::Full { what: "revisions of a tenant", limit });
-            }
-            let created_at = UnixMillis::now();
-            let (signed, at) = (columns::signed(number), columns::signed(created_at.0));
-            transaction.execute(
-                "INSERT INTO revisions (tenant_id, number, digest, document, created_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![tenant.as_str(), signed, digest.0, canonical, at],
-            )?;
-            let (kernels, document) = (KERNELS.to_owned(), document.clone());
-            let state = RevisionState::Draft;
-            Ok(Put::Created(StoredRevision {
-                number,
-                digest,
-                kernels,
-                document,
-                state,
-                created_at,
-            }))
-        })
+        self.write(|transaction| put(transaction, tenant, document, None, &self.limits))
     }
 
     /// One revision, by number or digest.
@@ -160,6 +128,51 @@ impl Catalog {
     }
 }
 
+/// Stores a revision; `derived_from` is the one that it has newer tables than.
+pub(super) fn put(
+    transaction: &dyn Transaction,
+    tenant: &TenantId,
+    document: &RevisionDocument,
+    derived_from: Option<Digest>,
+    limits: &Limits,
+) -> Result<Put<StoredRevision>, CatalogError> {
+    let canonical = document.canonical();
+    let limit = limits.document_bytes;
+    if canonical.len() as u64 > limit {
+        return Err(CatalogError::TooLarge { what: "revision document", limit });
+    }
+    let digest = Digest::of(&canonical);
+    tenants::require(transaction, tenant)?;
+    if let Some(same) = find(transaction, tenant, &Selector::Digest(digest))? {
+        return Ok(Put::Unchanged(same));
+    }
+    let sql = "SELECT coalesce(max(number), 0) FROM revisions WHERE tenant_id = ?1";
+    let number = columns::count(transaction, sql, params![tenant.as_str()])? + 1;
+    let limit = limits.revisions_per_tenant;
+    if number > limit {
+        return Err(CatalogError::Full { what: "revisions of a tenant", limit });
+    }
+    let created_at = UnixMillis::now();
+    let (signed, at) = (columns::signed(number), columns::signed(created_at.0));
+    let from = derived_from.map(|from| from.0.to_vec());
+    transaction.execute(
+        "INSERT INTO revisions (tenant_id, number, digest, document, created_at, derived_from) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![tenant.as_str(), signed, digest.0, canonical, at, from],
+    )?;
+    let (kernels, document) = (KERNELS.to_owned(), document.clone());
+    let state = RevisionState::Draft;
+    Ok(Put::Created(StoredRevision {
+        number,
+        digest,
+        kernels,
+        document,
+        state,
+        created_at,
+        derived_from,
+    }))
+}
+
 fn summary(row: &Row) -> database::Result<RevisionSummary> {
     let state = match columns::number(row, 3)? {
         0 => RevisionState::Draft,
@@ -176,7 +189,7 @@ fn summary(row: &Row) -> database::Result<RevisionSummary> {
     })
 }
 
-/// Reads the columns of [`STORED`] and the canonical bytes after them.
+/// Reads the columns of [`STORED`], the canonical bytes and `derived_from` after them.
 pub(super) fn stored(row: &Row) -> database::Result<StoredRevision> {
     #[derive(Deserialize)]
     struct Canonical {
@@ -191,7 +204,9 @@ pub(super) fn stored(row: &Row) -> database::Result<StoredRevision> {
     let canonical =
         serde_json::from_slice(&canonical).map_err(|error| DatabaseError::damaged(4, error))?;
     let Canonical { kernels, revision: document } = canonical;
-    Ok(StoredRevision { number, digest, kernels, document, state, created_at })
+    let derived_from: Option<Vec<u8>> = row.get(5)?;
+    let derived_from = derived_from.map(|_| columns::digest(row, 5)).transpose()?;
+    Ok(StoredRevision { number, digest, kernels, document, state, created_at, derived_from })
 }
 
 fn find(
@@ -205,7 +220,7 @@ fn find(
         Selector::Digest(digest) => ("r.digest = ?2", digest.0.into()),
     };
     let sql = format!(
-        "SELECT {STORED}, r.document FROM revisions AS r WHERE r.tenant_id = ?1 AND {condition} \
+        "SELECT {STORED}, r.document, r.derived_from FROM revisions AS r WHERE r.tenant_id = ?1 AND {condition} \
          ORDER BY r.number DESC LIMIT 1"
     );
     columns::first(transaction, &sql, params![tenant.as_str(), value], stored)

@@ -192,14 +192,14 @@ impl Catalog {
     /// Where the database fails.
     pub fn running_rollouts(&self) -> Result<Vec<RunningRollout>, CatalogError> {
         let sql = format!(
-            "SELECT {STORED}, r.document, r.tenant_id, {COLUMNS} {JOINED} \
+            "SELECT {STORED}, r.document, r.derived_from, r.tenant_id, {COLUMNS} {JOINED} \
              WHERE o.ended_at IS NULL ORDER BY o.tenant_id"
         );
         self.read(|transaction| {
             columns::list(transaction, &sql, params![], |row| {
                 Ok(RunningRollout {
-                    tenant: columns::parsed(row, 5)?,
-                    rollout: record_at(row, 6)?,
+                    tenant: columns::parsed(row, 6)?,
+                    rollout: record_at(row, 7)?,
                     candidate: stored(row)?,
                 })
             })

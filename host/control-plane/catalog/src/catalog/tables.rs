@@ -4,7 +4,8 @@ use tidegate_types::{Digest, TableName, TenantId, UnixMillis};
 
 use super::{Catalog, tenants};
 use crate::database::{self, Row, Transaction, columns, params};
-use crate::{CatalogError, Page, Put, Selector, TableContent};
+use crate::table_content::TableBounds;
+use crate::{CatalogError, Page, Put, Selector, TableContent, TableSource};
 
 /// One generation of a reference table; [`Catalog::table_content`] has its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,36 +21,73 @@ pub struct Table {
     pub created_at: UnixMillis,
 }
 
+/// Content that has been checked and is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedTable {
+    digest: Digest,
+    bytes: u64,
+    rows: u64,
+    columns: Vec<String>,
+}
+
 const COLUMNS: &str = "name, generation, digest, bytes, row_count, column_names, created_at";
 
 impl Catalog {
-    /// Stores a reference table from CSV; `key` names the key's column, which is the first one
-    /// otherwise. The content of the latest generation is that generation; other content becomes
-    /// the next one.
+    /// Checks an upload and makes its content durable, which takes as long as it is large; nothing
+    /// names it yet. `key` names the key's column, which is the first one otherwise.
     ///
     /// # Errors
-    /// [`CatalogError::Table`] by line; [`CatalogError::NotFound`] for an unknown tenant;
-    /// [`CatalogError::TooLarge`] and [`CatalogError::Full`] at the limits.
-    pub fn put_table(
+    /// [`CatalogError::Table`] by line or row; [`CatalogError::TooLarge`];
+    /// [`CatalogError::NotFound`] for an unknown tenant.
+    pub fn stage_table(
         &self,
         tenant: &TenantId,
-        name: &TableName,
-        csv: &[u8],
+        source: TableSource<'_>,
         key: Option<&str>,
-    ) -> Result<Put<Table>, CatalogError> {
-        if csv.len() as u64 > self.limits.table_bytes {
-            return Err(CatalogError::TooLarge { what: "table", limit: self.limits.table_bytes });
-        }
+    ) -> Result<StagedTable, CatalogError> {
         self.tenant(tenant)?;
-        let content = TableContent::parse(csv, key, self.limits.table_rows)?;
+        let limit = self.limits.table_bytes;
+        let too_large = CatalogError::TooLarge { what: "table", limit };
+        match source {
+            TableSource::Csv(bytes) | TableSource::Ndjson(bytes) if bytes.len() as u64 > limit => {
+                return Err(too_large);
+            }
+            _ => {}
+        }
+        let bounds = TableBounds { rows: self.limits.table_rows, bytes: limit };
+        let content = TableContent::read(source, key, bounds)?;
         let canonical = content.canonical();
-        let mut table = Table {
-            name: name.clone(),
-            generation: 0,
+        // The last line may have come without its end.
+        if canonical.len() as u64 > limit.saturating_add(1) {
+            return Err(too_large);
+        }
+        Ok(StagedTable {
             digest: self.put_content(&canonical)?,
             bytes: canonical.len() as u64,
             rows: content.len() as u64,
             columns: content.columns().to_vec(),
+        })
+    }
+
+    /// Makes staged content a generation of a tenant's table. The content of the latest generation is
+    /// that generation; other content becomes the next one.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`] for an unknown tenant; [`CatalogError::Full`] at the limits.
+    pub fn put_table(
+        &self,
+        tenant: &TenantId,
+        name: &TableName,
+        staged: StagedTable,
+    ) -> Result<Put<Table>, CatalogError> {
+        let StagedTable { digest, bytes, rows, columns } = staged;
+        let mut table = Table {
+            name: name.clone(),
+            generation: 0,
+            digest,
+            bytes,
+            rows,
+            columns,
             created_at: UnixMillis::now(),
         };
         self.write(|transaction| {

@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { every: FIRST, postgres: CONTENT },
     Step { every: FLEET, postgres: "" },
     Step { every: ROLLOUTS, postgres: "" },
+    Step { every: DERIVED, postgres: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -178,6 +179,12 @@ CREATE TABLE node_revisions (
     PRIMARY KEY (node, tenant_id, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX node_revisions_by_tenant ON node_revisions (tenant_id, node);
+";
+
+/// Revisions that are made because a followed table has a new generation.
+const DERIVED: &str = "
+ALTER TABLE revisions ADD COLUMN derived_from BLOB CHECK (length(derived_from) = 32);
+ALTER TABLE activations ADD COLUMN derived INTEGER NOT NULL DEFAULT 0 CHECK (derived IN (0, 1));
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

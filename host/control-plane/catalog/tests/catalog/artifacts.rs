@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 use tidegate_catalog::{
-    BuiltinComponent, Catalog, CatalogError, ComponentSource, Page, Put, Selector,
+    BuiltinComponent, Catalog, CatalogError, ComponentSource, Page, Put, Selector, TableSource,
 };
 use tidegate_types::{Digest, TableName};
 
@@ -40,7 +40,10 @@ pub(crate) fn tables_keep_their_generation_where_only_the_order_changed(place: &
     let catalog = place.open();
     let acme = tenant(&catalog, "acme");
     let planes = TableName::new("planes").unwrap();
-    let put = |csv: &str, key| catalog.put_table(&acme, &planes, csv.as_bytes(), key).unwrap();
+    let put = |csv: &str, key| {
+        let staged = catalog.stage_table(&acme, TableSource::Csv(csv.as_bytes()), key).unwrap();
+        catalog.put_table(&acme, &planes, staged).unwrap()
+    };
     let first = put("tail,year\nN1,1999\nN2,\n", None).into_inner();
     assert_eq!(
         (first.generation, first.rows, first.columns.as_slice()),

@@ -1,8 +1,8 @@
 //! What is refused: beyond the limits, for nobody, damaged, from a newer program.
 
 use serde_json::json;
-use tidegate_catalog::{CatalogError, Limits};
-use tidegate_types::{TableName, TenantId};
+use tidegate_catalog::{CatalogError, Limits, TableCells, TableSource};
+use tidegate_types::TenantId;
 
 use crate::keys::new_key;
 use crate::place::{PAGE, Place, document, name, tenant};
@@ -37,9 +37,13 @@ pub(crate) fn limits_are_kept(place: &Place) {
     full(catalog.put_schema(&acme, &name("a"), b"{ }").unwrap_err());
     large(catalog.put_schema(&acme, &name("a"), b"false").unwrap_err());
     large(catalog.put_component(&acme, &name("a"), b"12345", &json!({})).unwrap_err());
-    let planes = TableName::new("planes").unwrap();
-    large(catalog.put_table(&acme, &planes, &[b'k'; 41], None).unwrap_err());
-    let rows = catalog.put_table(&acme, &planes, b"k\na\nb\nc\n", None);
+    let stage = |csv| catalog.stage_table(&acme, TableSource::Csv(csv), None);
+    large(stage(&[b'k'; 41]).unwrap_err());
+    // What few bytes say may be more as it is stored.
+    let columns = ["a".repeat(20), "b".repeat(20)].to_vec();
+    let cells = TableCells { columns, text: "1".to_owned(), ends: vec![1, 1] };
+    large(catalog.stage_table(&acme, TableSource::Cells(cells), None).unwrap_err());
+    let rows = stage(b"k\na\nb\nc\n");
     assert!(matches!(rows, Err(CatalogError::Table(_))));
     catalog.store_revision(&acme, &document("a")).unwrap();
     full(catalog.store_revision(&acme, &document("b")).unwrap_err());
@@ -49,12 +53,11 @@ pub(crate) fn limits_are_kept(place: &Place) {
 pub(crate) fn nothing_is_stored_for_a_tenant_that_is_not_there(place: &Place) {
     let catalog = place.open();
     let ghost = TenantId::new("ghost").unwrap();
-    let planes = TableName::new("planes").unwrap();
     let facts = json!({});
     let refused = [
         catalog.create_key(&ghost, new_key()).map(drop),
         catalog.put_schema(&ghost, &name("a"), b"{}").map(drop),
-        catalog.put_table(&ghost, &planes, b"k\n", None).map(drop),
+        catalog.stage_table(&ghost, TableSource::Csv(b"k\n"), None).map(drop),
         catalog.put_component(&ghost, &name("a"), b"x", &facts).map(drop),
         catalog.store_revision(&ghost, &document("a")).map(drop),
         catalog.roll_back(&ghost, None, "admin", "").map(drop),

@@ -54,6 +54,7 @@ suite! {
         lists_are_in_the_order_of_bytes_and_come_in_pages;
     revisions: rollbacks_go_back_step_by_step_and_withdrawals_leave_no_trace,
         one_candidate_is_tried_at_a_time_and_its_end_is_told,
+        derived_revisions_are_stored_and_active_together,
         stored_revisions_come_back_as_they_were,
         a_revision_that_was_changed_is_told;
     limits: limits_are_kept, nothing_is_stored_for_a_tenant_that_is_not_there,

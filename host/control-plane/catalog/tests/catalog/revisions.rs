@@ -1,10 +1,12 @@
 //! Revisions and activations.
 
 use tidegate_catalog::{
-    Catalog, CatalogError, DatabaseErrorKind, RevisionState, RolloutEnd, Selector,
+    ActivationKind, Catalog, CatalogError, DatabaseErrorKind, Put, RevisionState, RolloutEnd,
+    Selector,
 };
+use tidegate_types::revision::TableVersion;
 use tidegate_types::rollout::{Share, Stage, Thresholds};
-use tidegate_types::{Digest, TenantId};
+use tidegate_types::{Digest, TableName, TenantId};
 
 use crate::place::{PAGE, Place, document, tenant};
 
@@ -62,6 +64,49 @@ pub(crate) fn rollbacks_go_back_step_by_step_and_withdrawals_leave_no_trace(plac
     let history = catalog.activations(&acme, PAGE).unwrap();
     assert_eq!(history.iter().filter(|entry| entry.withdrawn).count(), 1);
     assert_eq!(history.len(), 8);
+}
+
+/// P3: a derived revision is stored and active, or neither; and only in place of the one that it is
+/// derived from.
+pub(crate) fn derived_revisions_are_stored_and_active_together(place: &Place) {
+    let catalog = place.open();
+    let acme = tenant(&catalog, "acme");
+    let following = |generation: u64| {
+        let mut document = document("a");
+        let digest = Digest::of(&generation.to_le_bytes());
+        let version = TableVersion { digest, generation, follow: true };
+        document.tables.insert(TableName::new("planes").unwrap(), version);
+        document
+    };
+    let derive =
+        |from, generation| catalog.activate_derived(&acme, &following(generation), &from, "admin");
+    let first = catalog.store_revision(&acme, &following(1)).unwrap().into_inner();
+    assert!(matches!(derive(first.digest, 2), Err(CatalogError::NothingBefore)));
+    catalog.activate(&acme, &first.digest, None, "admin").unwrap();
+    let version = catalog.version().unwrap();
+    let second = derive(first.digest, 2).unwrap().into_inner();
+    assert_eq!((second.number, second.kind), (2, ActivationKind::Derived));
+    assert!(catalog.version().unwrap() > version, "other nodes hear of it");
+    let late = derive(first.digest, 3).unwrap();
+    assert_eq!(late, Put::Unchanged(second.clone()), "another one has become active meanwhile");
+    assert_eq!(catalog.revision_count(&acme).unwrap(), 2);
+
+    let catalog = place.open();
+    let stored = catalog.revision(&acme, &Selector::Digest(second.digest)).unwrap();
+    assert_eq!((stored.derived_from, stored.document), (Some(first.digest), following(2)));
+    assert_eq!(catalog.active_revisions().unwrap()[0].revision.derived_from, Some(first.digest));
+    assert_eq!(catalog.active(&acme).unwrap(), Some(second));
+    // Activating again what is active says nothing new, unless a rollback made it so.
+    let again = |digest| catalog.activate(&acme, digest, None, "admin").unwrap();
+    assert!(!again(&stored.digest).is_created());
+    let rolled = catalog.roll_back(&acme, None, "admin", "").unwrap();
+    assert_eq!((rolled.number, rolled.kind), (1, ActivationKind::Rollback));
+    assert!(again(&first.digest).is_created());
+    assert!(!again(&first.digest).is_created());
+    assert!(matches!(
+        catalog.roll_back(&acme, None, "admin", ""),
+        Err(CatalogError::NothingBefore)
+    ));
 }
 
 pub(crate) fn stored_revisions_come_back_as_they_were(place: &Place) {

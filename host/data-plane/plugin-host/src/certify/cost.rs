@@ -14,7 +14,8 @@ use super::trial::{Configured, Trial, Work};
 use super::{prepare, workload};
 use crate::compile::Component;
 use crate::engine::{self, Purpose};
-use crate::host::{PluginHost, link, linker, tick};
+use crate::guest::contract::Adapters;
+use crate::host::{PluginHost, tick};
 use crate::limits::Limits;
 
 /// Rows of a large batch.
@@ -214,10 +215,11 @@ impl Fuel {
         load: &Load<'_>,
         limits: &Limits,
     ) -> Result<Result<(), String>, Trouble> {
-        let linked = linker(&metered.engine).map_err(|error| format!("{error:#}"));
-        let linked = linked.and_then(|linker| link(&linker, &metered.component));
-        let pre = linked.map_err(Trouble)?;
-        let source = host.source_in(metered.engine.clone(), pre, load.rule.config.clone());
+        let adapters = Adapters::new(host.adapters.contracts().clone(), &metered.engine);
+        let adapters = adapters.map_err(|error| Trouble(format!("{error:#}")))?;
+        let linked = adapters.link(&metered.component);
+        let prepared = linked.map_err(|error| Trouble(error.to_string()))?;
+        let source = host.source_in(metered.engine.clone(), prepared, load.rule.config.clone());
         let mut trial = Trial::of(&source, &load.rule.manifest, limits);
         for row in load.alone.all_rows().chunks(1).take(MAX_ALONE) {
             match trial.judge(&load.alone, row).await? {

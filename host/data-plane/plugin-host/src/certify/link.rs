@@ -5,15 +5,8 @@ use serde_json::{Value, json};
 use super::report::{Place, Step};
 use crate::compile::Compiled;
 use crate::compile::scan::Examined;
-use crate::host::{PluginHost, link};
-
-/// The contract's package; its interfaces carry the version.
-const PACKAGE: &str = "tidegate:rules/";
-/// The interface that a rule exports.
-const RULES: &str = "tidegate:rules/rules@";
-
-/// Contract versions that the host speaks, oldest first.
-const SPOKEN: [&str; 1] = ["1.0.0"];
+use crate::guest::contract::{LinkError, VersionError};
+use crate::host::PluginHost;
 
 /// Links the component.
 pub(super) fn check(
@@ -22,41 +15,37 @@ pub(super) fn check(
     scanned: &Examined,
 ) -> (Step, Option<()>) {
     let mut step = Step::default();
-    let linked = link(&host.linker, &compiled.component);
-    let exported: Vec<&str> =
-        scanned.exports.iter().filter_map(|export| export.strip_prefix(RULES)).collect();
-    step.fact("contract", exported.first().map_or(Value::Null, |version| json!(version)));
-    step.fact("spoken", SPOKEN.to_vec());
-    if let Err(why) = linked {
-        let spoken = SPOKEN.join(", ");
-        let mend = format!("build it against tidegate:rules, version {spoken}");
-        let mut told = false;
-        if exported.is_empty() {
-            let place = Place { export: Some(format!("{RULES}…")), ..Place::default() };
-            step.problem("the component exports no rules", place, &mend);
-            told = true;
-        }
-        for import in scanned.imports.iter().map(|import| &import.0) {
-            let version = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'));
-            let Some((_, version)) = version.filter(|(_, version)| !SPOKEN.contains(version))
-            else {
-                continue;
-            };
-            let detail = format!("the host does not speak version {version} of the contract");
-            let place = Place { import: Some(import.clone()), ..Place::default() };
-            step.problem(detail, place, &mend);
-            told = true;
-        }
-        if !told {
-            let named = |names: &[String]| names.iter().find(|name| why.contains(*name)).cloned();
-            let imports: Vec<String> = scanned.imports.iter().map(|it| it.0.clone()).collect();
-            let place = Place {
-                import: named(&imports),
-                export: named(&scanned.exports),
-                ..Place::default()
-            };
-            step.problem(format!("the component does not fit the contract: {why}"), place, &mend);
-        }
+    let spoken: Vec<String> =
+        host.adapters.contracts().spoken().iter().map(ToString::to_string).collect();
+    let needed = compiled.component.contract();
+    step.fact("contract", needed.map_or(Value::Null, |version| json!(version.to_string())));
+    if let Err(error) = host.adapters.link(&compiled.component) {
+        let mend = format!("build it against tidegate:rules, version {}", spoken.join(" or "));
+        step.problem(error.to_string(), place(&error, scanned), &mend);
     }
+    step.fact("spoken", spoken);
     step.with(())
+}
+
+/// Which of its names an error is about.
+fn place(error: &LinkError, scanned: &Examined) -> Place {
+    let among = |fits: &dyn Fn(&str) -> bool| {
+        let import = scanned.imports.iter().map(|import| &import.0).find(|name| fits(name));
+        let export = scanned.exports.iter().find(|name| fits(name));
+        Place { import: import.cloned(), export: export.cloned(), ..Place::default() }
+    };
+    let of = |version: &dyn std::fmt::Display| {
+        let end = format!("@{version}");
+        among(&|name| name.starts_with("tidegate:") && name.ends_with(&end))
+    };
+    match error {
+        LinkError::Version(VersionError::NoRule) => {
+            let export = Some("tidegate:rules/rules@…".to_owned());
+            Place { export, ..Place::default() }
+        }
+        LinkError::Version(VersionError::Unreadable(name)) => among(&|other| other == name),
+        LinkError::Version(VersionError::Mixed { import, .. }) => of(import),
+        LinkError::Version(VersionError::Unknown { needed, .. }) => of(needed),
+        LinkError::Types(why) => among(&|name| why.contains(name)),
+    }
 }

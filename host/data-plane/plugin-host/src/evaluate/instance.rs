@@ -11,7 +11,8 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::outcome::{self, Checked};
 use super::source::Source;
-use crate::guest::bindings::{Rule as Bindings, contract};
+use crate::guest::bindings::contract;
+use crate::guest::contract::Guest;
 use crate::guest::manifest::Manifest;
 use crate::guest::meter::Meter;
 use crate::guest::state::{Call, State};
@@ -38,7 +39,7 @@ pub(crate) enum ConfigureError {
 /// A store with its instance.
 pub(crate) struct Instance {
     store: Store<State>,
-    bindings: Bindings,
+    guest: Box<dyn Guest>,
     calls_left: u32,
     /// Is the engine one that counts fuel?
     fuelled: bool,
@@ -58,10 +59,10 @@ impl Instance {
         let fuelled = store.set_fuel(u64::MAX).is_ok();
         begin(&mut store, limits);
         let meter = Arc::clone(&store.data().meter);
-        let instantiate = source.pre.instantiate_async(&mut store);
-        let bindings = metered(&meter, limits.call_wall, instantiate).await;
-        let bindings = settle(bindings, &store)?;
-        let instance = Self { store, bindings, calls_left: calls, fuelled };
+        let start = source.prepared.start(&mut store);
+        let guest = metered(&meter, limits.call_wall, start).await;
+        let guest = settle(guest, &store)?;
+        let instance = Self { store, guest, calls_left: calls, fuelled };
         instance.configure(&source.config, limits).await
     }
 
@@ -72,9 +73,8 @@ impl Instance {
     ) -> Result<(Self, contract::Manifest), ConfigureError> {
         begin(&mut self.store, limits);
         let meter = Arc::clone(&self.store.data().meter);
-        let rules = self.bindings.tidegate_rules_rules();
-        let result =
-            metered(&meter, limits.call_wall, rules.call_configure(&mut self.store, config)).await;
+        let call = self.guest.configure(&mut self.store, config);
+        let result = metered(&meter, limits.call_wall, call).await;
         match settle(result, &self.store)? {
             Ok(manifest) => Ok((self, manifest)),
             Err(problems) => Err(ConfigureError::Problems(
@@ -100,8 +100,8 @@ impl Instance {
         begin(&mut self.store, limits);
         self.store.data_mut().call = Some(call);
         let meter = Arc::clone(&self.store.data().meter);
-        let rules = self.bindings.tidegate_rules_rules();
-        let result = metered(&meter, limits.call_wall, rules.call_evaluate(&mut self.store)).await;
+        let running = self.guest.evaluate(&mut self.store);
+        let result = metered(&meter, limits.call_wall, running).await;
         let call = self.store.data_mut().call.take();
         self.calls_left = self.calls_left.saturating_sub(1);
         self.emit_log(call.as_ref());

@@ -14,6 +14,7 @@ use super::outcome::{RowFinding, RowPatch};
 use super::rows::{Batch, Occurrences, Row};
 use super::rule::{Exhausted, Rule, Said};
 use super::together::Together;
+use crate::guest::contract::ContractVersion;
 use crate::guest::manifest::{Manifest, Source};
 use crate::table::Table;
 
@@ -55,6 +56,12 @@ impl PlanRule {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.rule.manifest
+    }
+
+    /// The version of the contract that the component needs.
+    #[must_use]
+    pub fn contract(&self) -> ContractVersion {
+        self.rule.contract
     }
 
     pub(crate) fn new(

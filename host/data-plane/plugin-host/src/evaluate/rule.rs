@@ -13,6 +13,7 @@ use super::outcome::{Checked, RowFinding, RowPatch};
 use super::pool::Pool;
 use super::rows::Batch;
 use super::source::Source;
+use crate::guest::contract::ContractVersion;
 use crate::guest::manifest::Manifest;
 use crate::guest::state::Call;
 use crate::host::SharedLimits;
@@ -30,6 +31,7 @@ pub(crate) struct Said {
 /// An admitted component with its configuration.
 pub(crate) struct Rule {
     pub(crate) component: Digest,
+    pub(crate) contract: ContractVersion,
     pub(crate) source: Source,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) pool: Pool,

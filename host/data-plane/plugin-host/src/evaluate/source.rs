@@ -7,14 +7,14 @@ use wasmtime::Engine;
 
 use super::instance::{ConfigureError, Fault, Instance};
 use super::registry::Registry;
-use crate::guest::bindings::{RulePre, contract};
-use crate::guest::state::State;
+use crate::guest::bindings::contract;
+use crate::guest::contract::Prepared;
 use crate::limits::Limits;
 
 /// A component, linked, and its configuration.
 pub(crate) struct Source {
     pub(crate) engine: Engine,
-    pub(crate) pre: RulePre<State>,
+    pub(crate) prepared: Box<dyn Prepared>,
     pub(crate) config: String,
     /// Turns that there are for long calls, of all tenants.
     pub(crate) long_calls: Arc<Semaphore>,

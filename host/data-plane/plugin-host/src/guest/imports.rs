@@ -227,6 +227,17 @@ impl tables::Host for State {
         Ok(texts(&column).map(|text| answer(text.map(|text| table.contains(text)))).collect())
     }
 
+    fn contains_keys(&mut self, table: u32, keys: Column) -> Result<Vec<u8>> {
+        let table = self.table(table)?;
+        check_keys(&keys)?;
+        let mut charge = Charge::new(self, &keys)?;
+        let answers = texts(&keys).map(|key| {
+            let known = answer(key.map(|key| table.contains(key)));
+            charge.row(key.map_or(0, str::len)).map(|()| known)
+        });
+        answers.collect()
+    }
+
     fn lookup(&mut self, table: u32, column: u32, field: u32) -> Result<Column> {
         let (table, at, cell) = self.table_column(table, column)?;
         let keys = self.column(field, &[CellType::Text])?;
@@ -235,19 +246,22 @@ impl tables::Host for State {
 
     fn lookup_keys(&mut self, table: u32, column: u32, keys: Column) -> Result<Column> {
         let (table, at, cell) = self.table_column(table, column)?;
-        if keys.validity.len() != keys.offsets.len() {
-            bail!(
-                "the keys have {} validities and {} offsets",
-                keys.validity.len(),
-                keys.offsets.len()
-            );
-        }
+        check_keys(&keys)?;
         self.look_up(&table, at, cell, &keys)
     }
 
     fn generation(&mut self, table: u32) -> Result<u64> {
         Ok(self.table(table)?.generation())
     }
+}
+
+/// Keys that a rule has computed are a column of text.
+fn check_keys(keys: &Column) -> Result<()> {
+    let (validities, offsets) = (keys.validity.len(), keys.offsets.len());
+    if validities != offsets {
+        bail!("the keys have {validities} validities and {offsets} offsets");
+    }
+    Ok(())
 }
 
 impl State {

@@ -12,6 +12,7 @@ use tidegate_types::{Digest, Problem, TenantId};
 
 use super::rollouts;
 use crate::answer::{self, Answer};
+use crate::follow;
 use crate::request::{self, Asked, At, PageQuery, from_json};
 use crate::routes::ADMIN;
 use crate::state::AdminState;
@@ -35,11 +36,14 @@ pub(in crate::routes) async fn activate(
     thresholds.as_ref().map_or(Ok(()), rollouts::check)?;
     let changing = state.clone();
     let activation = state.change(async move {
-        let owner = tenant.clone();
+        let (owner, followed) = (tenant.clone(), tenant.clone());
         let digest = changing.blocking(move |state| usable(state, &owner, &which)).await?;
         let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, ADMIN);
         let put = changing.catalog(work).await?;
-        publish_or_withdraw(&changing, put).await
+        let made = publish_or_withdraw(&changing, put).await?;
+        // What failed is logged, and told by the history: the revision asked for is in force.
+        drop(follow::catch_up(&changing, &followed).await);
+        Ok(made)
     });
     answer::ok(&view(&activation.await?))
 }
@@ -99,7 +103,7 @@ pub(super) fn is_usable(revision: &StoredRevision) -> Result<(), Problem> {
     )))
 }
 
-async fn publish_or_withdraw(
+pub(crate) async fn publish_or_withdraw(
     state: &AdminState,
     put: Put<Activation>,
 ) -> Result<Activation, Problem> {
