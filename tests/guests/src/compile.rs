@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         "compile" => tidegate_plugin_host::compile::child::main(limits),
         "abort" => std::process::abort(),
         "silent" => ExitCode::FAILURE,
+        "panic" => panic!("as a bug of the compiler would"),
         "hang" => loop {
             std::thread::park();
         },

@@ -86,7 +86,11 @@ impl Drop for Stop<'_> {
 
 #[test]
 fn an_endless_loop_of_one_tenant_leaves_the_other_alone() {
-    let gateway = Gateway::start();
+    // Neither the breaker nor the tenant's share of the CPU is to spare the neighbour.
+    let gateway = Gateway::start_with(&[
+        ("PLUGINS__BREAKER_FAULTS", "1000000"),
+        ("PLUGINS__BREAKER_PERCENT", "100"),
+    ]);
     let (hostile, neighbour) = (hostile_tenant(&gateway), neighbour(&gateway));
     let mut connection = gateway.connect();
     send(&neighbour, &mut connection);

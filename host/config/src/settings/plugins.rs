@@ -43,6 +43,20 @@ section! {
         max_instances: u32 = count("512", "1", "100000");
         /// Calls of one tenant that run at once; more wait.
         max_calls_per_tenant: usize = count("16", "1", "10000");
+        /// Calls of one tenant that wait at once; more are answered 429.
+        max_waiting_per_tenant: usize = count("256", "1", "100000");
+        /// CPU time that one tenant's rules may take in each second of each worker; who takes more is answered 429 until it is earned.
+        tenant_cpu_share: Duration = time("500ms", "1ms", "1s");
+        /// CPU time that a tenant can save up.
+        tenant_cpu_burst: Duration = time("2s", "10ms", "10m");
+        /// Log lines of one tenant's rules in a second; ten seconds' worth can be saved up, more are counted and dropped.
+        tenant_log_lines: u64 = count("100", "1", "1000000");
+        /// Bytes of memory of all instances together; where it is more, idle ones go.
+        warm_memory_bytes: usize = size("1GiB", "1MiB", "1TiB");
+        /// Faulted batches of a rule in 60 s after which it is not called for a while.
+        breaker_faults: u32 = count("5", "1", "4294967295");
+        /// Percent of a rule's batches in 60 s; more of them faulted do the same, of 100 at least.
+        breaker_percent: u32 = count("1", "0", "100");
     }
 }
 

@@ -74,6 +74,9 @@ pub enum CompileError {
     Unfit(String),
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// Not the component's fault: what was read is not what was stored.
+    #[error("the component that was read is {found}, not {wanted}: it must be uploaded again")]
+    Digest { wanted: Digest, found: Digest },
 }
 
 /// A component that can be instantiated.

@@ -14,5 +14,5 @@ pub(crate) mod rule;
 pub(crate) mod source;
 mod together;
 
-pub use plan::{EvaluateError, Judgement, Plan, PlanError, PlanRule, Tables};
+pub use plan::{EvaluateError, FallbackError, Judgement, Plan, PlanError, PlanRule, Tables};
 pub use rows::{Batch, Occurrences, Row};

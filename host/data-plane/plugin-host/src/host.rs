@@ -1,14 +1,19 @@
 //! The plugin host itself: one engine, one linker, one compiler, the rules that are in use.
 
+pub mod clock;
+pub mod logs;
+pub mod observe;
+pub(crate) mod tenant;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::OnFault;
 use tidegate_types::{Digest, EventType, RuleName, TableName, TenantId};
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use crate::compile::{CacheError, CompileError, CompileOptions, Compiled, Compiler, Component};
@@ -16,15 +21,19 @@ use crate::engine::Purpose;
 use crate::evaluate::instance::{ConfigureError, Fault};
 use crate::evaluate::pool::Pool;
 use crate::evaluate::registry::{Registry, RuleKey};
-use crate::evaluate::rule::Rule;
+use crate::evaluate::rule::{Breaker, Rule};
 use crate::evaluate::source::Source;
 use crate::evaluate::{PlanRule, Tables};
 use crate::guest::contract::{Adapters, Contracts, Prepared};
 use crate::guest::manifest::Manifest;
-use crate::limits::Limits;
+use crate::guest::meter::LongCalls;
+use crate::host::clock::Clock;
+use crate::host::logs::{Follower, Line, LogFilter};
+use crate::host::observe::{Observations, RuleObservation};
+use crate::host::tenant::Tenants;
+use crate::limits::{CallLimits, Limits, TenantLimits};
 
-/// Limits that can be changed while the host runs.
-pub(crate) type SharedLimits = Arc<arc_swap::ArcSwap<Limits>>;
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How the host is set up.
 #[derive(Clone, Debug)]
@@ -42,7 +51,7 @@ pub enum HostError {
     Engine(String),
     #[error(transparent)]
     Cache(#[from] CacheError),
-    #[error("the epoch thread cannot start: {0}")]
+    #[error("a thread cannot start: {0}")]
     Thread(std::io::Error),
 }
 
@@ -61,12 +70,18 @@ pub struct PluginHost {
     pub(crate) engine: Engine,
     pub(crate) adapters: Adapters,
     pub(crate) compiler: Compiler,
-    pub(crate) limits: SharedLimits,
+    pub(crate) limits: arc_swap::ArcSwap<Limits>,
     workers: usize,
     rules: Arc<Registry>,
     /// Turns for calls that are longer than a slice: half of the workers are left to short ones.
-    long_calls: Arc<Semaphore>,
-    turns: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    long_calls: Arc<LongCalls>,
+    tenants: Tenants,
+    observations: Observations,
+    /// One change of limits at a time.
+    changing: Mutex<()>,
+    clock: Clock,
+    /// Ends the sweeping thread when the host is gone.
+    _sweeping: SyncSender<()>,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -81,7 +96,7 @@ impl PluginHost {
     /// # Errors
     /// Where the engine, the cache of compiled code or the thread cannot be set up.
     pub fn new(options: HostOptions) -> Result<Self, HostError> {
-        Self::speaking(Contracts::released(), options)
+        Self::with(Contracts::released(), options, Clock::System)
     }
 
     /// The same, for these versions of the contract.
@@ -89,21 +104,127 @@ impl PluginHost {
     /// # Errors
     /// As for `new`.
     pub fn speaking(contracts: Contracts, options: HostOptions) -> Result<Self, HostError> {
+        Self::with(contracts, options, Clock::System)
+    }
+
+    /// As `new`, by a clock of the caller's.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn with_clock(options: HostOptions, clock: Clock) -> Result<Self, HostError> {
+        Self::with(Contracts::released(), options, clock)
+    }
+
+    fn with(contracts: Contracts, options: HostOptions, clock: Clock) -> Result<Self, HostError> {
         let HostOptions { compile, limits, workers } = options;
         let fail = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
         let engine = crate::engine::running(&limits).map_err(fail)?;
         let adapters = Adapters::new(contracts, &engine).map_err(fail)?;
         let compiler = Compiler::new(compile)?;
         tick(&engine, limits.epoch_tick).map_err(HostError::Thread)?;
-        let limits = Arc::new(arc_swap::ArcSwap::from_pointee(limits));
-        let long_calls = Arc::new(Semaphore::new(workers.div_ceil(2).max(1)));
-        let (rules, turns) = (Arc::default(), Mutex::default());
-        Ok(Self { engine, adapters, compiler, limits, workers, long_calls, rules, turns })
+        let limits = arc_swap::ArcSwap::from_pointee(limits);
+        let long_calls = Arc::new(LongCalls::new(workers.div_ceil(2)));
+        let rules = Arc::<Registry>::default();
+        rules.memory.set_budget(limits.load().warm_memory_bytes);
+        let _sweeping = sweep(Arc::clone(&rules), clock.clone()).map_err(HostError::Thread)?;
+        let (tenants, changing) =
+            (Tenants::new(clock.clone(), workers, &limits.load()), Mutex::default());
+        Ok(Self {
+            engine,
+            adapters,
+            compiler,
+            limits,
+            workers,
+            rules,
+            long_calls,
+            tenants,
+            observations: Observations::default(),
+            changing,
+            clock,
+            _sweeping,
+        })
+    }
+
+    /// Drops instances that nobody has used for long: a thread does so twice a minute. Answers how
+    /// many.
+    pub fn sweep(&self) -> usize {
+        self.rules.sweep(self.clock.millis())
+    }
+
+    /// What every rule has cost and said so far, the oldest rule first.
+    #[must_use]
+    pub fn observe(&self) -> Vec<RuleObservation> {
+        let (mut rules, _) = self.observations.read();
+        self.add_gauges(&mut rules);
+        rules
+    }
+
+    /// The same as text for Prometheus, and how often tenants were held up: about `most_series`
+    /// series at most, beyond which rules, the newest, are summed up under `other`.
+    #[must_use]
+    pub fn prometheus(&self, most_series: usize) -> String {
+        let (mut rules, retired) = self.observations.read();
+        self.add_gauges(&mut rules);
+        observe::render(&rules, &retired, &self.tenants.held_up(), most_series)
+    }
+
+    fn add_gauges(&self, observed: &mut [RuleObservation]) {
+        let mut gauges: HashMap<(TenantId, Digest), (u64, u64)> = HashMap::new();
+        for rule in self.rules.all() {
+            let key = (rule.source.tenant.id.clone(), rule.component);
+            let (warm, open) = gauges.entry(key).or_default();
+            *warm += rule.pool.idle_count() as u64;
+            *open += u64::from(rule.breaker.is_open());
+        }
+        for rule in observed {
+            let gauge = gauges.get(&(rule.tenant.clone(), rule.component));
+            (rule.totals.warm_instances, rule.totals.breakers_open) =
+                gauge.copied().unwrap_or_default();
+        }
+    }
+
+    /// The last lines that the tenant's rules logged, the oldest first, and those that will come.
+    #[must_use]
+    pub fn logs(&self, tenant: &TenantId, filter: LogFilter) -> (Vec<Line>, Follower) {
+        Follower::new(self.tenants.get(tenant, &self.limits.load()), filter)
+    }
+
+    /// Bytes of memory that all instances hold together.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.rules.memory.bytes()
     }
 
     /// Changes the limits from the next call on.
     pub fn set_limits(&self, limits: Limits) {
-        self.limits.store(Arc::new(limits));
+        self.change(|| {
+            self.rules.memory.set_budget(limits.warm_memory_bytes);
+            self.limits.store(Arc::new(limits));
+            self.tenants.refresh(&self.limits.load());
+        });
+        self.rules.keep_budget();
+    }
+
+    /// Gives a tenant limits of its own from the next call on, in place of those it had.
+    pub fn set_tenant_limits(&self, tenant: &TenantId, limits: TenantLimits) {
+        self.change(|| self.tenants.set(tenant, limits, &self.limits.load()));
+    }
+
+    /// Gives a component of a tenant limits of its own from the next call on, in place of those it
+    /// had. They go before the tenant's.
+    pub fn set_plugin_limits(&self, tenant: &TenantId, component: Digest, limits: CallLimits) {
+        self.change(|| self.tenants.set_plugin(tenant, component, limits, &self.limits.load()));
+    }
+
+    fn change(&self, change: impl FnOnce()) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        change();
+        self.rules.all().iter().for_each(|rule| self.renew_limits(rule));
+    }
+
+    fn renew_limits(&self, rule: &Rule) {
+        let limits = rule.source.tenant.limits_of(&rule.component, &self.limits.load());
+        rule.limits.store(Arc::new(limits));
     }
 
     /// Compiles a component, or takes its code from the cache, and checks that it fits the contract.
@@ -114,6 +235,18 @@ impl PluginHost {
         let compiled = self.compiler.compile(&self.engine, Purpose::Run, bytes).await?;
         self.adapters.link(&compiled.component)?;
         Ok(compiled)
+    }
+
+    /// As `compile`, of bytes that must have this digest.
+    ///
+    /// # Errors
+    /// As for `compile`, and where they are other bytes: nothing is compiled then.
+    pub async fn compile_as(&self, wanted: Digest, bytes: Bytes) -> Result<Compiled, CompileError> {
+        let found = Digest::of(&bytes);
+        if found != wanted {
+            return Err(CompileError::Digest { wanted, found });
+        }
+        self.compile(bytes).await
     }
 
     /// Configures a component for a tenant and puts it in its place in a plan. Stores of the same
@@ -139,7 +272,9 @@ impl PluginHost {
             None => self.configure(tenant, key, component, config).await?,
         };
         let tables = resolve_tables(&rule.manifest, tables)?;
-        Ok(PlanRule::new(name, rule, tables, on_fault, event_types))
+        let key = (tenant.clone(), component.digest, name.clone());
+        let meters = self.observations.meters(key, &rule.manifest, self.workers);
+        Ok(PlanRule::new(name, rule, tables, on_fault, event_types, meters))
     }
 
     async fn configure(
@@ -154,12 +289,14 @@ impl PluginHost {
         };
         let source = self.source(component, config).map_err(broken)?;
         let contract = component.contract().map_err(|error| broken(error.to_string()))?;
-        let limits = self.limits.load();
+        let tenant = self.tenants.get(tenant, &self.limits.load());
+        let source = Source { tenant, ..source };
+        let limits = source.tenant.limits_of(&component.digest, &self.limits.load());
         let started = source.start(&limits, limits.retire_after_calls).await;
         let (mut instance, given) = started.map_err(|error| match error {
             ConfigureError::Problems(problems) => AdmitError::Problems(problems),
             ConfigureError::Fault(Fault::Exhausted) => AdmitError::Exhausted,
-            ConfigureError::Fault(Fault::Transient(why) | Fault::Permanent(why)) => {
+            ConfigureError::Fault(Fault::Transient(_, why) | Fault::Permanent(_, why)) => {
                 broken(format!("the component could not be configured: {why}"))
             }
         })?;
@@ -168,18 +305,23 @@ impl PluginHost {
         let rule = Arc::new(Rule {
             component: component.digest,
             contract,
+            config: key.2,
             source,
             manifest,
             pool: Pool::new(self.workers),
-            limits: Arc::clone(&self.limits),
-            turns: self.turns_of(tenant, limits.max_calls_per_tenant),
+            limits: arc_swap::ArcSwap::from_pointee(limits),
+            breaker: Breaker::default(),
         });
-        rule.pool.put(instance);
+        rule.put(instance);
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.rules.put(key, &rule);
+        // The limits may have changed while it was started.
+        self.renew_limits(&rule);
+        drop(changing);
         Ok(rule)
     }
 
-    /// What instances of a component are made from.
+    /// What instances of a component are made from that no tenant pays for.
     ///
     /// # Errors
     /// Where it does not fit the contract.
@@ -196,15 +338,8 @@ impl PluginHost {
         config: String,
     ) -> Source {
         let (long_calls, rules) = (Arc::clone(&self.long_calls), Arc::clone(&self.rules));
-        Source { engine, prepared, config, long_calls, rules }
-    }
-
-    fn turns_of(&self, tenant: &TenantId, calls: usize) -> Arc<Semaphore> {
-        let fresh = || Arc::new(Semaphore::new(calls.max(1)));
-        match self.turns.lock() {
-            Ok(mut turns) => Arc::clone(turns.entry(tenant.clone()).or_insert_with(fresh)),
-            Err(_) => fresh(),
-        }
+        let tenant = self.tenants.nobody();
+        Source { engine, prepared, config, long_calls, tenant, rules }
     }
 }
 
@@ -235,6 +370,17 @@ fn resolve_tables(
         out.push(Arc::clone(table));
     }
     if problems.is_empty() { Ok(out.into()) } else { Err(AdmitError::Problems(problems)) }
+}
+
+/// Sweeps idle stores twice a minute, until what it answers is dropped.
+fn sweep(rules: Arc<Registry>, clock: Clock) -> std::io::Result<SyncSender<()>> {
+    let (sweeping, ended) = sync_channel::<()>(0);
+    std::thread::Builder::new().name("sweep".into()).spawn(move || {
+        while ended.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
+            rules.sweep(clock.millis());
+        }
+    })?;
+    Ok(sweeping)
 }
 
 /// Advances the epoch from a thread of its own, until the engine is gone.

@@ -23,9 +23,12 @@ pub mod certify;
 
 pub use certify::{CertifyOptions, CertifyReport};
 pub use compile::{CompileError, Compiled, Component};
-pub use evaluate::{Batch, EvaluateError, Judgement, Occurrences, Plan, PlanRule, Row, Tables};
+pub use evaluate::{
+    Batch, EvaluateError, FallbackError, Judgement, Occurrences, Plan, PlanRule, Row, Tables,
+};
 pub use guest::contract::{self, ContractVersion, Contracts, VersionError};
 pub use guest::manifest::{Field, Manifest, Role, Source};
+pub use host::clock::Clock;
 pub use host::{HostError, HostOptions, PluginHost};
-pub use limits::Limits;
+pub use limits::{CallLimits, Limits, TenantLimits};
 pub use table::Table;

@@ -75,6 +75,13 @@ pub(super) fn plugins(config: &Config) -> anyhow::Result<HostOptions> {
             retire_after_calls: from.retire_after_calls,
             max_instances: from.max_instances,
             max_calls_per_tenant: from.max_calls_per_tenant,
+            max_waiting_per_tenant: from.max_waiting_per_tenant,
+            tenant_cpu_share: from.tenant_cpu_share,
+            tenant_cpu_burst: from.tenant_cpu_burst,
+            tenant_log_lines: from.tenant_log_lines,
+            warm_memory_bytes: from.warm_memory_bytes,
+            breaker_faults: from.breaker_faults,
+            breaker_percent: from.breaker_percent,
         },
         workers: config.workers.threads,
     })

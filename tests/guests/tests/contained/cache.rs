@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tidegate_plugin_host::compile::{CacheError, ChildError, CompileOptions};
 use tidegate_plugin_host::host::HostError;
 use tidegate_plugin_host::{CompileError, HostOptions, PluginHost};
+use tidegate_types::Digest;
 
 use crate::support::{compiling, limits};
 
@@ -107,6 +108,78 @@ async fn code_is_bound_to_its_name_and_its_key() {
     assert!(matches!(error, CompileError::Child(ChildError::Ended(_))), "{error}");
 }
 
+/// P2: a new version of the engine finds a cache full of the old one's code: that code is neither
+/// loaded nor touched, and each component is compiled again before it is used.
+#[tokio::test]
+async fn code_of_another_engine_is_not_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("compiled");
+    host_with(compiling("compile", &cache)).compile(HOSTILE).await.expect("it compiles");
+    let ours = code_file(&cache);
+    let name = ours.file_name().and_then(|name| name.to_str()).expect("a name");
+    let (digest, _) = name.rsplit_once('-').expect("digest and engine");
+    let theirs = cache.join(format!("{digest}-0123456789abcdef.cwasm"));
+    fs::rename(&ours, &theirs).expect("our folder");
+    let before = fs::read(&theirs).expect("compiled code");
+    let error =
+        host_with(compiling("abort", &cache)).compile(HOSTILE).await.expect_err("not loaded");
+    assert!(matches!(error, CompileError::Child(ChildError::Ended(_))), "{error}");
+    let again = host_with(compiling("compile", &cache)).compile(HOSTILE).await.expect("compiled");
+    assert!(again.compile_time > Duration::ZERO);
+    assert_eq!(fs::read(&theirs).expect("left alone"), before);
+    // Under the name that this engine looks for, the other's code is told by its mac.
+    fs::copy(&theirs, &ours).expect("a copy");
+    assert_eq!(
+        host_with(compiling("abort", &cache)).compile(HOSTILE).await.map(|c| c.code_bytes).ok(),
+        None
+    );
+}
+
+/// P2: without the key, or with a damaged one, no code can be trusted: a new key is made, and all
+/// is compiled again.
+#[tokio::test]
+async fn without_its_key_code_is_compiled_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("compiled");
+    let key = cache.join("mac-key");
+    host_with(compiling("compile", &cache)).compile(HOSTILE).await.expect("it compiles");
+    let damages: [fn(&Path); 3] = [
+        |key| fs::remove_file(key).expect("our file"),
+        |key| fs::write(key, b"short").expect("our file"),
+        |key| fs::write(key, [7; 32]).expect("our file"),
+    ];
+    for damage in damages {
+        damage(&key);
+        let host = host_with(compiling("compile", &cache));
+        assert_eq!(fs::read(&key).expect("a key").len(), 32);
+        let compiled = host.compile(HOSTILE).await.expect("compiled again");
+        assert!(compiled.compile_time > Duration::ZERO);
+        let loaded = host_with(compiling("abort", &cache)).compile(HOSTILE).await;
+        assert_eq!(loaded.expect("from the cache").compile_time, Duration::ZERO);
+    }
+}
+
+/// P2: bytes that are not those that the revision names are not compiled, let alone run.
+#[tokio::test]
+async fn another_component_than_the_named_one_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("compiled");
+    let host = host_with(compiling("compile", &cache));
+    let named = Digest::of(&HOSTILE);
+    let mut damaged = HOSTILE.to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let error = host.compile_as(named, damaged.into()).await.expect_err("another digest");
+    assert!(
+        matches!(&error, CompileError::Digest { wanted, found } if *wanted == named && *found != named),
+        "{error}"
+    );
+    assert!(fs::read_dir(&cache).expect("the folder").all(|entry| {
+        entry.expect("an entry").path().extension().is_none_or(|ending| ending != "cwasm")
+    }));
+    host.compile_as(named, HOSTILE).await.expect("the named one");
+}
+
 #[test]
 fn a_folder_that_is_open_to_others_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -155,8 +228,9 @@ async fn compilers_that_fail_are_contained() {
         ..options("small")
     };
     type Expected = fn(&ChildError) -> bool;
-    let cases: [(&str, CompileOptions, Bytes, Expected); 8] = [
+    let cases: [(&str, CompileOptions, Bytes, Expected); 9] = [
         ("crashes", options("abort"), HOSTILE, |error| matches!(error, ChildError::Ended(_))),
+        ("panics", options("panic"), HOSTILE, |error| matches!(error, ChildError::Ended(_))),
         ("fails without a word", options("silent"), HOSTILE, |error| {
             matches!(error, ChildError::Ended(_))
         }),

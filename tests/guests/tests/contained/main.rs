@@ -2,11 +2,15 @@
 
 #![allow(clippy::indexing_slicing, reason = "a failed step of a test is a panic")]
 
+mod breaker;
 mod cache;
+mod fairness;
 mod faults;
 mod golden;
 mod limits;
+mod observed;
 mod outcomes;
 mod poison;
 mod refused;
 mod support;
+mod warm;

@@ -9,14 +9,20 @@ use tidegate_event::Document;
 use tidegate_plugin_host::compile::CompileOptions;
 use tidegate_plugin_host::host::AdmitError;
 use tidegate_plugin_host::{
-    Batch, HostOptions, Judgement, Limits, Plan, PlanRule, PluginHost, Row, Table, Tables,
+    Batch, Clock, HostOptions, Judgement, Limits, Plan, PlanRule, PluginHost, Row, Table, Tables,
 };
 use tidegate_types::revision::OnFault;
 use tidegate_types::{EventId, EventType, RuleName, Severity, TableName, TenantId, UnixMillis};
 
-/// Limits for a test: few instances, so that stores which are not given back are missed.
+/// Limits for a test: few instances, so that stores which are not given back are missed, and a
+/// breaker that does not open, however often a rule faults.
 pub(crate) fn limits() -> Limits {
-    Limits { max_instances: 16, ..Limits::default() }
+    Limits {
+        max_instances: 16,
+        breaker_faults: u32::MAX,
+        breaker_percent: 100,
+        ..Limits::default()
+    }
 }
 
 /// How to compile, with the real child (`compile`) or one that fails.
@@ -29,9 +35,14 @@ pub(crate) fn compiling(how: &str, cache: &Path) -> CompileOptions {
 
 /// A host whose compiled code stays from test to test.
 pub(crate) fn host(limits: Limits) -> PluginHost {
+    host_by(limits, Clock::System)
+}
+
+/// The same by a clock of the test's.
+pub(crate) fn host_by(limits: Limits, clock: Clock) -> PluginHost {
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compiled");
     let options = HostOptions { compile: compiling("compile", &cache), limits, workers: 1 };
-    PluginHost::new(options).expect("the host starts")
+    PluginHost::with_clock(options, clock).expect("the host starts")
 }
 
 pub(crate) fn tenant(name: &str) -> TenantId {

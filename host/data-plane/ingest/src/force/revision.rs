@@ -171,8 +171,10 @@ async fn admit(
 ) -> Result<PlanRule, Vec<ProblemPart>> {
     let at = |pointer: &str, detail: String| vec![ProblemPart { pointer: pointer.into(), detail }];
     let bytes = artifacts.component(&rule.component).map_err(|why| at("/component", why))?;
-    let compiled =
-        host.compile(bytes).await.map_err(|error| at("/component", error.to_string()))?;
+    let compiled = host
+        .compile_as(rule.component, bytes)
+        .await
+        .map_err(|error| at("/component", error.to_string()))?;
     let (name, types) = (rule.name.clone(), rule.event_types.clone());
     host.admit(tenant, name, &compiled.component, &rule.config, rule.on_fault, types, tables)
         .await

@@ -32,8 +32,9 @@ pub struct Evaluated {
 /// Runs the revision's rules over the events that are still on their way, as one batch for each revision that judges some.
 ///
 /// # Errors
-/// 503 `overloaded` where there is no room to run them: load is not guilt, so nothing is
-/// quarantined for it, and all keys are free again.
+/// 503 `overloaded` where there is no room to run them, 429 `too-many-requests` where the tenant's
+/// rules have taken more than their share: load is not guilt, so nothing is quarantined for it, and
+/// all keys are free again.
 pub async fn evaluate(validated: Validated, node: &Arc<str>) -> Result<Evaluated, Problem> {
     let Validated { tenant, in_force, place, form, mut events, mut claims } = validated;
     let mut places = Vec::with_capacity(events.len());
@@ -49,8 +50,13 @@ pub async fn evaluate(validated: Validated, node: &Arc<str>) -> Result<Evaluated
     let judged = judge(&in_force, batch, &places).await;
     let took = begun.elapsed();
     let judgements = judged.map_err(|error| {
-        Problem::new(ProblemType::Overloaded, format!("{error}; nothing was stored"))
-            .retry_after(1000)
+        let (kind, retry_after_ms) = match error {
+            EvaluateError::TenantBusy { retry_after_ms } => {
+                (ProblemType::TooManyRequests, retry_after_ms)
+            }
+            EvaluateError::Exhausted | EvaluateError::Failed => (ProblemType::Overloaded, 1000),
+        };
+        Problem::new(kind, format!("{error}; nothing was stored")).retry_after(retry_after_ms)
     })?;
     let mut verdicts = Vec::with_capacity(judgements.len());
     for ((at, _), judgement) in places.into_iter().zip(judgements) {

@@ -109,7 +109,8 @@ pub(super) fn blame(
         // The child is bounded in CPU time: one that takes so long was kept waiting.
         Err(
             error @ (CompileError::Child(ChildError::Timeout(_) | ChildError::Unavailable(_))
-            | CompileError::Cache(_)),
+            | CompileError::Cache(_)
+            | CompileError::Digest { .. }),
         ) => return Err(Trouble(error.to_string())),
     };
     let (byte, function) = spot(&detail);

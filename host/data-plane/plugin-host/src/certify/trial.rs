@@ -57,7 +57,7 @@ pub(super) async fn configure(
 /// The reason of a fault.
 fn blame(fault: Fault) -> Result<String, Trouble> {
     match fault {
-        Fault::Transient(why) | Fault::Permanent(why) => Ok(why),
+        Fault::Transient(_, why) | Fault::Permanent(_, why) => Ok(why),
         Fault::Exhausted => Err(no_room()),
     }
 }

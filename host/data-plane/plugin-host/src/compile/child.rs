@@ -26,7 +26,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 }
 
 /// The exit code of a child that the component made fail.
-const REFUSED: u8 = 1;
+pub(super) const REFUSED: u8 = 1;
 /// The exit code of a child that could not do its work, whatever the component.
 pub(super) const UNABLE: u8 = 3;
 
@@ -46,7 +46,8 @@ fn run(arguments: &[String]) -> Result<(), (u8, String)> {
         })
         .map_err(|error| unable(error.to_string()))?
         .join()
-        .map_err(|_| (REFUSED, "the compiler panicked".to_owned()))?
+        // Not a refusal: the process ends as a panic ends it.
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         .map_err(|message| (REFUSED, message))?;
     let mut out = io::stdout().lock();
     out.write_all(&code).and_then(|()| out.flush()).map_err(|error| unable(error.to_string()))

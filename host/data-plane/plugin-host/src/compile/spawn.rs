@@ -82,16 +82,14 @@ pub(super) async fn run(
         Err(_) => return Err(ChildError::Timeout(options.wall.as_secs())),
         Ok(result) => result.map_err(unavailable)?.ok_or(ChildError::LargeCode(limit))?,
     };
+    let text = |message: &[u8]| String::from_utf8_lossy(message).trim_end().to_owned();
     match (status.success(), status.code()) {
         (true, _) => Ok(code),
-        (false, Some(code)) if !message.is_empty() => {
-            let message = String::from_utf8_lossy(&message).trim_end().to_owned();
-            let unable = code == i32::from(super::child::UNABLE);
-            Err(if unable {
-                ChildError::Unavailable(message)
-            } else {
-                ChildError::Refused(message)
-            })
+        (false, Some(code)) if !message.is_empty() && code == i32::from(super::child::UNABLE) => {
+            Err(ChildError::Unavailable(text(&message)))
+        }
+        (false, Some(code)) if !message.is_empty() && code == i32::from(super::child::REFUSED) => {
+            Err(ChildError::Refused(text(&message)))
         }
         (false, _) => Err(ChildError::Ended(status.to_string())),
     }

@@ -4,27 +4,46 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_types::problem::ProblemPart;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::outcome::{self, Checked};
+use super::pool::held::Held;
 use super::source::Source;
 use crate::guest::bindings::contract;
 use crate::guest::contract::Guest;
+use crate::guest::log::Level;
 use crate::guest::manifest::Manifest;
 use crate::guest::meter::Meter;
 use crate::guest::state::{Call, State};
+use crate::host::observe::counters::Meters;
 use crate::limits::Limits;
+
+/// What a fault was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    Trap,
+    /// It used more CPU time than it may.
+    Timeout,
+    /// It wanted more memory than it may have.
+    Memory,
+    /// What it returned breaks the contract.
+    BadAnswer,
+    /// Its manifest differs from the admitted one.
+    Manifest,
+    /// It says itself that it cannot do it.
+    Refused,
+}
 
 /// Why a call brought no outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Another try alone may help: time, memory, or the guest said so.
-    Transient(String),
+    Transient(FaultKind, String),
     /// The guest trapped, or returned what it may not.
-    Permanent(String),
+    Permanent(FaultKind, String),
     /// Not the guest's doing: the host has no room for another instance, or no time for this one.
     Exhausted,
 }
@@ -43,6 +62,7 @@ pub(crate) struct Instance {
     calls_left: u32,
     /// Is the engine one that counts fuel?
     fuelled: bool,
+    held: Held,
 }
 
 impl Instance {
@@ -52,7 +72,8 @@ impl Instance {
         limits: &Limits,
         calls: u32,
     ) -> Result<(Self, contract::Manifest), ConfigureError> {
-        let mut store = Store::new(&source.engine, State::new(limits, &source.long_calls));
+        let state = State::new(limits, &source.long_calls, source.tenant.number);
+        let mut store = Store::new(&source.engine, state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|context| Ok(at_deadline(&context.data().meter)));
         // Only an engine that counts fuel lets it be set.
@@ -60,21 +81,27 @@ impl Instance {
         begin(&mut store, limits);
         let meter = Arc::clone(&store.data().meter);
         let start = source.prepared.start(&mut store);
+        let started = Instant::now();
         let guest = metered(&meter, limits.call_wall, start).await;
+        charge(source, &meter, started, limits);
         let guest = settle(guest, &store)?;
-        let instance = Self { store, guest, calls_left: calls, fuelled };
-        instance.configure(&source.config, limits).await
+        let held = Held::new(&source.rules.memory);
+        let instance = Self { store, guest, calls_left: calls, fuelled, held };
+        instance.configure(source, limits).await
     }
 
     async fn configure(
         mut self,
-        config: &str,
+        source: &Source,
         limits: &Limits,
     ) -> Result<(Self, contract::Manifest), ConfigureError> {
         begin(&mut self.store, limits);
         let meter = Arc::clone(&self.store.data().meter);
-        let call = self.guest.configure(&mut self.store, config);
+        let started = Instant::now();
+        let call = self.guest.configure(&mut self.store, &source.config);
         let result = metered(&meter, limits.call_wall, call).await;
+        charge(source, &meter, started, limits);
+        self.held.grown_to(self.store.data().memory.held);
         match settle(result, &self.store)? {
             Ok(manifest) => Ok((self, manifest)),
             Err(problems) => Err(ConfigureError::Problems(
@@ -102,18 +129,24 @@ impl Instance {
         let meter = Arc::clone(&self.store.data().meter);
         let running = self.guest.evaluate(&mut self.store);
         let result = metered(&meter, limits.call_wall, running).await;
-        let call = self.store.data_mut().call.take();
+        self.held.grown_to(self.store.data().memory.held);
+        self.store.data_mut().call = None;
         self.calls_left = self.calls_left.saturating_sub(1);
-        self.emit_log(call.as_ref());
         let manifest = self.store.data().manifest.clone();
-        let manifest =
-            manifest.ok_or_else(|| Fault::Permanent("the rule has no manifest".into()))?;
+        let manifest = manifest.ok_or_else(|| {
+            Fault::Permanent(FaultKind::Manifest, "the rule has no manifest".into())
+        })?;
         match settle_fault(result, &self.store)? {
             Ok(outcome) => {
-                outcome::check(outcome, rows, &manifest, limits).map_err(Fault::Permanent)
+                let checked = outcome::check(outcome, rows, &manifest, limits);
+                checked.map_err(|why| Fault::Permanent(FaultKind::BadAnswer, why))
             }
-            Err(contract::Fault::Transient(message)) => Err(Fault::Transient(clipped(message))),
-            Err(contract::Fault::Permanent(message)) => Err(Fault::Permanent(clipped(message))),
+            Err(contract::Fault::Transient(message)) => {
+                Err(Fault::Transient(FaultKind::Refused, clipped(message)))
+            }
+            Err(contract::Fault::Permanent(message)) => {
+                Err(Fault::Permanent(FaultKind::Refused, clipped(message)))
+            }
         }
     }
 
@@ -136,25 +169,33 @@ impl Instance {
         self.store.data().memory.held
     }
 
-    fn emit_log(&mut self, call: Option<&Call>) {
-        let State { log, manifest, counts, .. } = self.store.data_mut();
-        let (Some(call), Some(manifest)) = (call, manifest) else { return };
-        let (tenant, rule) = (call.batch.tenant.as_str(), manifest.name.as_str());
-        if let Ok(mut log) = log.lock() {
-            log.emit(tenant, rule);
-        }
-        for (metric, count) in manifest.metrics.iter().zip(counts) {
-            let count = std::mem::take(count);
-            if count > 0 {
-                tracing::debug!(tenant, rule, metric = &**metric, count, "rule counted");
-            }
-        }
+    /// What the last call logged, and how many lines more it would have. Counts what it counted.
+    pub(crate) fn spoken(&mut self, meters: &Meters) -> Option<(Vec<(Level, String)>, u64)> {
+        let State { log, counts, .. } = self.store.data_mut();
+        meters.counted(counts);
+        counts.fill(0);
+        log.lock().ok()?.take()
+    }
+
+    /// CPU time of the last call, where it was longer than a slice.
+    pub(crate) fn spent(&self, limits: &Limits) -> Option<Duration> {
+        self.store.data().meter.spent(limits.slice)
+    }
+
+    /// All memory that counts for it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     /// Has it made as many calls as it may?
     pub(crate) fn retired(&self) -> bool {
         self.calls_left == 0
     }
+}
+
+/// Accounts for the start of an instance, which is rare, and so measured each time.
+fn charge(source: &Source, meter: &Meter, started: Instant, limits: &Limits) {
+    source.tenant.charge(meter.spent(limits.slice).unwrap_or_else(|| started.elapsed()));
 }
 
 fn clipped(mut text: String) -> String {
@@ -214,10 +255,10 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.meter.resume();
         let polled = self.call.as_mut().poll(context);
+        self.meter.pause();
         if polled.is_ready() {
             return polled;
         }
-        self.meter.pause();
         let wall = self.wall;
         let limit = self.limit.get_or_insert_with(|| Box::pin(tokio::time::sleep(wall)));
         limit.as_mut().poll(context).map(|()| Err(WallTime.into()))
@@ -232,7 +273,7 @@ fn settle_fault<T>(result: wasmtime::Result<T>, store: &Store<State>) -> Result<
     result.map_err(|error| match fault(&error, store.data().memory.denied) {
         ConfigureError::Fault(fault) => fault,
         ConfigureError::Problems(_) => {
-            Fault::Permanent("the component could not be started".into())
+            Fault::Permanent(FaultKind::Refused, "the component could not be started".into())
         }
     })
 }
@@ -243,11 +284,12 @@ fn fault(error: &wasmtime::Error, memory_denied: bool) -> ConfigureError {
         if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<WallTime>() {
             Fault::Exhausted
         } else if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
-            Fault::Transient(CpuTime.to_string())
+            Fault::Transient(FaultKind::Timeout, CpuTime.to_string())
         } else if memory_denied {
-            Fault::Transient("the guest wanted more memory than it may have".into())
+            let why = "the guest wanted more memory than it may have";
+            Fault::Transient(FaultKind::Memory, why.into())
         } else {
-            Fault::Permanent(clipped(format!("{error:#}")))
+            Fault::Permanent(FaultKind::Trap, clipped(format!("{error:#}")))
         },
     )
 }

@@ -2,7 +2,7 @@
 //! every rule over every row of its event types. The worst finding decides; the pipeline derives
 //! the status.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tidegate_event::{Document, patch};
@@ -12,10 +12,11 @@ use tidegate_types::{Digest, EventType, Finding, RuleName, Severity, TableName, 
 
 use super::outcome::{RowFinding, RowPatch};
 use super::rows::{Batch, Occurrences, Row};
-use super::rule::{Exhausted, Rule, Said};
+use super::rule::{NotRun, Rule, Said, Work};
 use super::together::Together;
 use crate::guest::contract::ContractVersion;
-use crate::guest::manifest::{Manifest, Source};
+use crate::guest::manifest::{Field, Manifest, Source};
+use crate::host::observe::counters::Meters;
 use crate::table::Table;
 
 /// The reference tables of a revision.
@@ -29,8 +30,22 @@ pub struct PlanRule {
     pub(crate) on_fault: OnFault,
     /// All where it is `None`.
     pub(crate) event_types: Option<Vec<EventType>>,
-    /// An earlier rule writes what this one reads.
+    /// An earlier rule writes what this one, or its fall-back, reads.
     reads_patched: bool,
+    /// Judges while the rule's breaker is open.
+    fallback: Option<Box<PlanRule>>,
+    meters: Arc<Meters>,
+}
+
+/// An earlier version of a rule that cannot stand in for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FallbackError {
+    #[error("the earlier version is the same component with the same configuration")]
+    Same,
+    #[error("the earlier version has another role")]
+    Role,
+    #[error("the earlier version writes `{0}`, which the rule does not declare")]
+    Writes(Arc<str>),
 }
 
 impl PlanRule {
@@ -70,8 +85,42 @@ impl PlanRule {
         tables: Arc<[Arc<Table>]>,
         on_fault: OnFault,
         event_types: Option<Vec<EventType>>,
+        meters: Meters,
     ) -> Self {
-        Self { name, rule, tables, on_fault, event_types, reads_patched: false }
+        let (reads_patched, fallback, meters) = (false, None, Arc::new(meters));
+        Self { name, rule, tables, on_fault, event_types, reads_patched, fallback, meters }
+    }
+
+    /// Lets an earlier version of the rule, admitted for the same tenant, judge while this one
+    /// faults too often. Its name, event types and policy do not count, nor does a fall-back of its own.
+    ///
+    /// # Errors
+    /// Where it could do what this one may not. The rule stays without a fall-back then.
+    pub fn set_fallback(&mut self, earlier: PlanRule) -> Result<(), FallbackError> {
+        let (own, other) = (&self.rule.manifest, &earlier.rule.manifest);
+        if (self.rule.component, self.rule.config) == (earlier.rule.component, earlier.rule.config)
+        {
+            return Err(FallbackError::Same);
+        }
+        if own.role != other.role {
+            return Err(FallbackError::Role);
+        }
+        let undeclared = |text: &Arc<str>| own.writes.iter().all(|(write, _)| write != text);
+        if let Some((text, _)) = other.writes.iter().find(|(text, _)| undeclared(text)) {
+            return Err(FallbackError::Writes(Arc::clone(text)));
+        }
+        self.fallback = Some(Box::new(PlanRule { fallback: None, ..earlier }));
+        Ok(())
+    }
+
+    fn work<'w>(&'w self, batch: &'w Arc<Batch>) -> Work<'w> {
+        Work { batch, tables: &self.tables, meters: &self.meters }
+    }
+
+    /// What the rule reads, and what its fall-back does.
+    fn reads(&self) -> impl Iterator<Item = &Field> {
+        let fallback = self.fallback.as_deref().map(|fallback| &fallback.rule.manifest.reads);
+        self.rule.manifest.reads.iter().chain(fallback.into_iter().flatten())
     }
 }
 
@@ -94,8 +143,24 @@ pub struct PlanError(pub Vec<ProblemPart>);
 pub enum EvaluateError {
     #[error("there is no room for another instance of a rule")]
     Exhausted,
+    /// The tenant waits for itself: its rules took more CPU time than its share, or as many of its
+    /// calls are under way and waiting as may be.
+    #[error("the tenant's rules have used up the tenant's share of CPU time, or of calls at once")]
+    TenantBusy { retry_after_ms: u64 },
     #[error("the rules could not be run")]
     Failed,
+}
+
+/// When a tenant whose calls take long is to come again.
+const BUSY_MS: u64 = 1000;
+
+impl From<NotRun> for EvaluateError {
+    fn from(why: NotRun) -> Self {
+        match why {
+            NotRun::Exhausted => Self::Exhausted,
+            NotRun::Busy => Self::TenantBusy { retry_after_ms: BUSY_MS },
+        }
+    }
 }
 
 /// What the rules said of one row.
@@ -134,11 +199,11 @@ impl Plan {
         }
         let mut written: Vec<tidegate_event::Pointer> = Vec::new();
         for rule in &mut rules {
-            let reads = rule.rule.manifest.reads.iter();
-            rule.reads_patched = reads.into_iter().any(|field| match &field.source {
+            let reads_patched = rule.reads().any(|field| match &field.source {
                 Source::Event(pointer) => written.iter().any(|write| write.overlaps(pointer)),
                 _ => false,
             });
+            rule.reads_patched = reads_patched;
             written.extend(rule.rule.manifest.writes.iter().map(|(_, pointer)| pointer.clone()));
         }
         let workers = rules.iter().map(|rule| rule.rule.pool.workers()).max();
@@ -163,7 +228,7 @@ impl Plan {
     }
 
     fn reads(&self, what: impl Fn(&Source) -> bool) -> bool {
-        let mut reads = self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads);
+        let mut reads = self.rules.iter().flat_map(PlanRule::reads);
         reads.any(|field| what(&field.source))
     }
 
@@ -204,11 +269,17 @@ impl Plan {
     /// Judges every row of a batch.
     ///
     /// # Errors
-    /// Where the host has no room: nothing is judged then, and the same batch may come again.
+    /// Where the host has no room, or the tenant must wait: nothing is judged then, and the same
+    /// batch may come again.
     pub async fn evaluate(
         &self,
         batch: impl Into<Arc<Batch>>,
     ) -> Result<Vec<Judgement>, EvaluateError> {
+        let tenant = self.rules.first().map(|rule| &rule.rule.source.tenant);
+        if let Some(debt) = tenant.and_then(|tenant| tenant.debt()) {
+            let retry_after_ms = u64::try_from(debt.as_millis()).unwrap_or(u64::MAX) + 1;
+            return Err(EvaluateError::TenantBusy { retry_after_ms });
+        }
         let mut batch = batch.into();
         let mut judgements = vec![Judgement::default(); batch.rows.len()];
         self.count_occurrences(&mut batch, &mut judgements);
@@ -220,16 +291,23 @@ impl Plan {
             if rows.is_empty() {
                 continue;
             }
-            let said = rule.rule.run(&batch, &rows, &rule.tables).await;
-            let said = said.map_err(|Exhausted| EvaluateError::Exhausted)?;
-            rule.enter(&batch, said, &mut judgements);
+            let said = rule.rule.run(rule.work(&batch), &rows).await;
+            let mut said = said?;
+            if let Some(fallback) = &rule.fallback
+                && !said.refused.is_empty()
+            {
+                let refused = std::mem::take(&mut said.refused);
+                let instead = fallback.rule.run(fallback.work(&batch), &refused).await;
+                rule.enter_fallback(&batch, fallback, &refused, instead?, &mut judgements);
+            }
+            rule.enter(&batch, rule, said, &mut judgements);
         }
         Ok(judgements)
     }
 
     fn count_occurrences(&self, batch: &mut Arc<Batch>, judgements: &mut [Judgement]) {
         let mut counted = false;
-        for field in self.rules.iter().flat_map(|rule| &rule.rule.manifest.reads) {
+        for field in self.rules.iter().flat_map(PlanRule::reads) {
             if let Source::Occurrence(pointer) = &field.source {
                 Arc::make_mut(batch).count_occurrences(&field.text, pointer.as_ref());
                 counted = true;
@@ -283,9 +361,43 @@ impl PlanRule {
         }
     }
 
-    fn enter(&self, batch: &Batch, said: Said, judgements: &mut [Judgement]) {
+    /// Enters what an earlier version said in the rule's place, and that it was the one: a verdict
+    /// names what it depends on.
+    fn enter_fallback(
+        &self,
+        batch: &Batch,
+        fallback: &PlanRule,
+        rows: &[u32],
+        said: Said,
+        judgements: &mut [Judgement],
+    ) {
+        let detail: Arc<str> = format!(
+            "{} with configuration {} judged in place of {}, which faults too often",
+            fallback.rule.component, fallback.rule.config, self.rule.component
+        )
+        .into();
+        let unjudged: HashSet<u32> =
+            said.faults.iter().map(|(row, _)| *row).chain(said.refused.iter().copied()).collect();
+        for row in rows.iter().filter(|row| !unjudged.contains(row)) {
+            let (rule, code, detail) =
+                (self.name.clone(), "rule-fallback".into(), Arc::clone(&detail));
+            let severity = Severity::Warn;
+            self.find(judgements, *row, Finding { rule, code, severity, pointer: None, detail });
+        }
+        self.enter(batch, fallback, said, judgements);
+    }
+
+    /// Enters what the rule, or its fall-back, said.
+    fn enter(&self, batch: &Batch, by: &PlanRule, mut said: Said, judgements: &mut [Judgement]) {
+        if !said.refused.is_empty() {
+            let until = said.open_until.to_rfc3339();
+            let why: Arc<str> =
+                format!("the rule faults too often: its breaker is open, at least until {until}")
+                    .into();
+            said.faults.extend(said.refused.iter().map(|row| (*row, Arc::clone(&why))));
+        }
         for RowFinding { row, code, severity, field, detail } in said.findings {
-            self.find(
+            by.find(
                 judgements,
                 row,
                 Finding { rule: self.name.clone(), code, severity, pointer: field, detail },
@@ -298,18 +410,16 @@ impl PlanRule {
                 OnFault::Reject => Severity::Hard,
             };
             let (rule, code) = (self.name.clone(), "rule-fault".into());
-            self.find(
-                judgements,
-                row,
-                Finding { rule, code, severity, pointer: None, detail: why },
-            );
+            by.find(judgements, row, Finding { rule, code, severity, pointer: None, detail: why });
         }
         for patch in said.patches {
-            self.patch(batch, patch, judgements);
+            self.patch(batch, by, patch, judgements);
         }
     }
 
+    /// Enters a finding, which counts as this version's.
     fn find(&self, judgements: &mut [Judgement], row: u32, finding: Finding) {
+        self.meters.finding(finding.severity, &finding.code);
         if let Some(judgement) = judgements.get_mut(row as usize) {
             judgement.findings.push(finding);
         }
@@ -318,11 +428,12 @@ impl PlanRule {
     fn patch(
         &self,
         batch: &Batch,
+        by: &PlanRule,
         RowPatch { row, op, field, value }: RowPatch,
         judgements: &mut [Judgement],
     ) {
         let (Some(event), Some((text, pointer))) =
-            (batch.rows.get(row as usize), self.rule.manifest.writes.get(field as usize))
+            (batch.rows.get(row as usize), by.rule.manifest.writes.get(field as usize))
         else {
             return;
         };
@@ -340,7 +451,7 @@ impl PlanRule {
                 "a value on the way is neither an object nor an array, or the element is not there"
                     .into();
             let pointer = Some(Arc::clone(text));
-            self.find(
+            by.find(
                 judgements,
                 row,
                 Finding { rule, code, severity: Severity::Soft, pointer, detail },

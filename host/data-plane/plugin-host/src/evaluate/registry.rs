@@ -1,20 +1,25 @@
-//! The rules that are in use, of all tenants. Their warm stores share the engine's pool: where it
-//! is used up, those that nobody has asked for lately make room for a rule that is needed now.
+//! The rules that are in use, of all tenants. Their warm stores share the engine's pool and one
+//! budget of memory: where either is used up, those that were used least recently make room.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
 use tidegate_types::{Digest, TenantId};
 
+use super::pool::held::Memory;
 use super::rule::Rule;
 
 /// Which rule a store belongs to: tenant, component and configuration.
 pub(crate) type RuleKey = (TenantId, Digest, Digest);
 
+/// One in so many idle stores goes where the engine's pool is used up.
+const ROOM: usize = 8;
+
 /// All rules that a plan holds.
 #[derive(Default)]
 pub(crate) struct Registry {
     rules: Mutex<HashMap<RuleKey, Weak<Rule>>>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Registry {
@@ -29,19 +34,65 @@ impl Registry {
         }
     }
 
-    /// Drops the idle stores of rules that were not used since the last time, or of all rules
-    /// where each was used. Answers whether there is room now.
-    pub(crate) fn make_room(&self) -> bool {
-        let rules: Vec<Arc<Rule>> = match self.rules.lock() {
+    /// All that are in use.
+    pub(crate) fn all(&self) -> Vec<Arc<Rule>> {
+        match self.rules.lock() {
             Ok(rules) => rules.values().filter_map(Weak::upgrade).collect(),
-            Err(_) => return false,
-        };
-        let sweep = || rules.iter().map(|rule| rule.pool.sweep()).sum::<usize>();
-        let mut dropped = sweep();
-        if dropped == 0 {
-            dropped = sweep();
+            Err(_) => Vec::new(),
         }
+    }
+
+    /// Drops idle stores since the engine has no room for another instance. Answers whether there
+    /// is room now.
+    pub(crate) fn make_room(&self) -> bool {
+        let rules = self.all();
+        let idle: usize = rules.iter().map(|rule| rule.pool.idle_count()).sum();
+        let dropped = evict(&rules, idle.div_ceil(ROOM), |_| 1);
         tracing::info!(dropped, "idle stores made room");
         dropped > 0
     }
+
+    /// Drops idle stores where all together hold more memory than they may.
+    pub(crate) fn keep_budget(&self) {
+        if let Some(excess) = self.memory.excess() {
+            let dropped = evict(&self.all(), excess, |bytes| bytes);
+            tracing::debug!(dropped, bytes = self.memory.bytes(), "idle stores gave memory back");
+        }
+    }
+
+    /// Drops the stores that nobody has used for long. Answers how many.
+    pub(crate) fn sweep(&self, now: u64) -> usize {
+        let dropped = self.all().iter().map(|rule| rule.pool.sweep(now)).sum();
+        if dropped > 0 {
+            tracing::debug!(dropped, "stores that nobody used are dropped");
+        }
+        dropped
+    }
+}
+
+/// Drops the least recently used idle stores until what they weigh comes to `need`. Answers how many.
+fn evict(rules: &[Arc<Rule>], mut need: usize, weight: impl Fn(usize) -> usize) -> usize {
+    let mut idle: Vec<_> = rules.iter().flat_map(|rule| rule.pool.idle()).collect();
+    idle.sort_unstable_by_key(|store| store.since);
+    let mut sum = 0usize;
+    let enough = idle.iter().find(|store| {
+        sum = sum.saturating_add(weight(store.bytes));
+        sum >= need
+    });
+    let until = enough.or(idle.last()).map_or(0, |store| store.since);
+    let mut dropped = 0;
+    // First those that are older, then as many of the same moment as are needed.
+    for moment in [false, true] {
+        for rule in rules {
+            dropped += rule.pool.drop_idle(|store| {
+                let goes =
+                    need > 0 && if moment { store.since == until } else { store.since < until };
+                if goes {
+                    need = need.saturating_sub(weight(store.bytes));
+                }
+                goes
+            });
+        }
+    }
+    dropped
 }

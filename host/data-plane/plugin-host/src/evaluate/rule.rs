@@ -4,11 +4,19 @@
 //! poison event costs itself alone: at most 2·⌈log2(n)⌉+2 tries, and what is left then takes the
 //! rule's policy. Single events that were joined are judged one by one instead. A single row that ran out of time or memory is tried once more on a fresh store.
 
+mod breaker;
+mod watch;
+
 use std::sync::Arc;
 
-use tidegate_types::Digest;
+use tidegate_types::{Digest, UnixMillis};
 
-use super::instance::{ConfigureError, Fault, Instance};
+pub(crate) use breaker::Breaker;
+use breaker::{Entry, Thresholds};
+pub(crate) use watch::Cost;
+use watch::Watch;
+
+use super::instance::{ConfigureError, Fault, FaultKind, Instance};
 use super::outcome::{Checked, RowFinding, RowPatch};
 use super::pool::Pool;
 use super::rows::Batch;
@@ -16,7 +24,10 @@ use super::source::Source;
 use crate::guest::contract::ContractVersion;
 use crate::guest::manifest::Manifest;
 use crate::guest::state::Call;
-use crate::host::SharedLimits;
+use crate::host::logs;
+use crate::host::observe::counters::Meters;
+use crate::host::tenant::Busy;
+use crate::limits::Limits;
 use crate::table::Table;
 
 /// What a rule said of its rows; rows are indexes into the batch.
@@ -26,38 +37,100 @@ pub(crate) struct Said {
     pub(crate) patches: Vec<RowPatch>,
     /// Rows that the rule could not judge, and why.
     pub(crate) faults: Vec<(u32, Arc<str>)>,
+    /// Rows that the rule was not asked about, since it faults too often.
+    pub(crate) refused: Vec<u32>,
+    /// Until when it is not asked.
+    pub(crate) open_until: UnixMillis,
+}
+
+/// What a rule is run over, and what counts it.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'w> {
+    pub(crate) batch: &'w Arc<Batch>,
+    pub(crate) tables: &'w Arc<[Arc<Table>]>,
+    pub(crate) meters: &'w Meters,
 }
 
 /// An admitted component with its configuration.
 pub(crate) struct Rule {
     pub(crate) component: Digest,
     pub(crate) contract: ContractVersion,
+    pub(crate) config: Digest,
     pub(crate) source: Source,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) pool: Pool,
-    pub(crate) limits: SharedLimits,
-    /// Calls of the tenant that may run at once.
-    pub(crate) turns: Arc<tokio::sync::Semaphore>,
+    /// Of this tenant and component; they change while the rule runs.
+    pub(crate) limits: arc_swap::ArcSwap<Limits>,
+    pub(crate) breaker: Breaker,
 }
 
-/// The host has no room for the call.
+/// A fault of one call.
+struct Failed {
+    /// May another try help?
+    transient: bool,
+    kind: FaultKind,
+    why: String,
+}
+
+/// The call was not run, and that is not the rule's fault.
 #[derive(Debug)]
-pub(crate) struct Exhausted;
+pub(crate) enum NotRun {
+    /// The host has no room for it.
+    Exhausted,
+    /// The tenant has as many calls under way, and waiting, as it may.
+    Busy,
+}
+
+impl From<Busy> for NotRun {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
 
 impl Rule {
+    /// Keeps an instance for the next call, where there is room for it.
+    pub(crate) fn put(&self, instance: Instance) {
+        self.pool.put(instance, self.now());
+        self.source.rules.keep_budget();
+    }
+
+    fn now(&self) -> u64 {
+        self.source.tenant.clock.millis()
+    }
+
     /// Runs the rule over some rows of a batch.
-    pub(crate) async fn run(
-        &self,
-        batch: &Arc<Batch>,
-        rows: &[u32],
-        tables: &Arc<[Arc<Table>]>,
-    ) -> Result<Said, Exhausted> {
+    pub(crate) async fn run(&self, work: Work<'_>, rows: &[u32]) -> Result<Said, NotRun> {
         let mut said = Said::default();
         let limit = self.limits.load().call_input_bytes;
-        for part in split(batch, rows, self.bytes_factor(), limit) {
-            self.bisect(batch, part, tables, &mut said).await?;
+        for part in split(work.batch, rows, self.bytes_factor(), limit) {
+            match self.breaker.enter(self.now()) {
+                Entry::Closed => self.bisect(work, part, &mut said).await?,
+                Entry::Open { for_ms } => refuse(&mut said, part, for_ms),
+                Entry::Trial(trial) => match self.call(work, part, false).await? {
+                    Ok(checked) => {
+                        trial.good(self.now());
+                        tracing::info!(tenant = work.batch.tenant.as_str(), component = %self.component, "rule's breaker closed");
+                        collect(&mut said, part, checked);
+                    }
+                    Err(_) => {
+                        let for_ms = trial.faulted(self.now());
+                        refuse(&mut said, part, for_ms);
+                    }
+                },
+            }
         }
+        work.meters.refused(said.refused.len());
         Ok(said)
+    }
+
+    /// The batch that began to fault counts once for the breaker.
+    fn count_fault(&self, batch: &Batch) {
+        let limits = self.limits.load();
+        let thresholds =
+            Thresholds { faults: limits.breaker_faults, percent: limits.breaker_percent };
+        if self.breaker.faulted(self.now(), thresholds) {
+            tracing::info!(tenant = batch.tenant.as_str(), component = %self.component, "rule faults too often, its breaker opened");
+        }
     }
 
     /// How many times an event's bytes can cross, at most: once for each field of variable width.
@@ -65,15 +138,10 @@ impl Rule {
         self.manifest.reads.len().max(1)
     }
 
-    async fn bisect(
-        &self,
-        batch: &Arc<Batch>,
-        rows: &[u32],
-        tables: &Arc<[Arc<Table>]>,
-        said: &mut Said,
-    ) -> Result<(), Exhausted> {
-        let mut tries_left = if batch.apart { rows.len() + 1 } else { most_tries(rows.len()) };
+    async fn bisect(&self, work: Work<'_>, rows: &[u32], said: &mut Said) -> Result<(), NotRun> {
+        let mut tries_left = if work.batch.apart { rows.len() + 1 } else { most_tries(rows.len()) };
         let mut waiting = vec![rows];
+        let mut faulted = false;
         while let Some(rows) = waiting.pop() {
             let Some(left) = tries_left.checked_sub(1) else {
                 give_up(
@@ -84,23 +152,26 @@ impl Rule {
                 continue;
             };
             tries_left = left;
-            let fault = match self.call(batch, rows, tables, false).await? {
+            let fault = match self.call(work, rows, false).await? {
                 Ok(checked) => {
                     collect(said, rows, checked);
                     continue;
                 }
                 Err(fault) => fault,
             };
-            tracing::info!(tenant = batch.tenant.as_str(), component = %self.component, rows = rows.len(), reason = fault.1, "rule faulted");
+            if !faulted {
+                faulted = true;
+                self.count_fault(work.batch);
+            }
             match rows {
-                [_] if fault.0 => match Box::pin(self.call(batch, rows, tables, true)).await? {
+                [_] if fault.transient => match Box::pin(self.call(work, rows, true)).await? {
                     Ok(checked) => collect(said, rows, checked),
-                    Err(again) => give_up(said, rows, &again.1.into()),
+                    Err(again) => give_up(said, rows, &again.why.into()),
                 },
-                [_] => give_up(said, rows, &fault.1.into()),
+                [_] => give_up(said, rows, &fault.why.into()),
                 // An event must not fare worse for having met others: each gets the call that it would
                 // have had alone.
-                _ if batch.apart => waiting.extend(rows.chunks(1).rev()),
+                _ if work.batch.apart => waiting.extend(rows.chunks(1).rev()),
                 _ => {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     waiting.push(second);
@@ -108,47 +179,65 @@ impl Rule {
                 }
             }
         }
+        if !faulted {
+            self.breaker.good(self.now());
+        }
         Ok(())
     }
 
-    /// One call; a fault is answered as (may another try help, why).
+    /// One call.
     async fn call(
         &self,
-        batch: &Arc<Batch>,
+        work: Work<'_>,
         rows: &[u32],
-        tables: &Arc<[Arc<Table>]>,
         fresh: bool,
-    ) -> Result<Result<Checked, (bool, String)>, Exhausted> {
+    ) -> Result<Result<Checked, Failed>, NotRun> {
         let limits = self.limits.load();
-        // The semaphore is never closed.
-        let _turn = self.turns.acquire().await.map_err(|_| Exhausted)?;
+        let turns = &self.source.tenant.turns;
+        let turn = turns.acquire(limits.max_waiting_per_tenant, limits.call_wall).await?;
+        work.meters.call(rows.len(), turn.waited);
         let warm = if fresh { None } else { self.pool.take() };
         let started = match warm {
             Some(instance) => Ok(instance),
             // Rare and large: boxed, so that the usual call stays small.
-            None => Box::pin(self.start()).await,
+            None => {
+                work.meters.start();
+                Box::pin(self.start()).await
+            }
         };
         let result = match started {
             Ok(mut instance) => {
                 let call = Call {
-                    batch: Arc::clone(batch),
+                    batch: Arc::clone(work.batch),
                     rows: rows.to_vec(),
-                    tables: Arc::clone(tables),
+                    tables: Arc::clone(work.tables),
                 };
+                let watch = Watch::start();
                 let result = instance.evaluate(call, &limits).await;
+                if let Some(cpu) = watch.stop(instance.spent(&limits)) {
+                    self.source.tenant.charge(cpu.all());
+                    work.meters.cpu(cpu);
+                }
+                work.meters.memory(instance.memory_bytes());
+                if let Some((lines, dropped)) = instance.spoken(work.meters) {
+                    logs::emit(&self.source.tenant, &work.meters.observed, lines, dropped);
+                }
                 if result.is_ok() {
-                    self.pool.put(instance);
+                    self.put(instance);
                 }
                 result
             }
             Err(fault) => Err(fault),
         };
-        match result {
-            Ok(checked) => Ok(Ok(checked)),
-            Err(Fault::Exhausted) => Err(Exhausted),
-            Err(Fault::Transient(why)) => Ok(Err((true, why))),
-            Err(Fault::Permanent(why)) => Ok(Err((false, why))),
-        }
+        let failed = match result {
+            Ok(checked) => return Ok(Ok(checked)),
+            Err(Fault::Exhausted) => return Err(NotRun::Exhausted),
+            Err(Fault::Transient(kind, why)) => Failed { transient: true, kind, why },
+            Err(Fault::Permanent(kind, why)) => Failed { transient: false, kind, why },
+        };
+        work.meters.fault(failed.kind);
+        tracing::info!(tenant = work.batch.tenant.as_str(), component = %self.component, rows = rows.len(), kind = ?failed.kind, reason = failed.why, "rule faulted");
+        Ok(Err(failed))
     }
 
     async fn start(&self) -> Result<Instance, Fault> {
@@ -158,6 +247,7 @@ impl Rule {
             Ok((mut instance, manifest)) => {
                 if !same(&manifest, &self.manifest.given) {
                     return Err(Fault::Permanent(
+                        FaultKind::Manifest,
                         "the component gave another manifest than the one that was admitted".into(),
                     ));
                 }
@@ -166,6 +256,7 @@ impl Rule {
             }
             Err(ConfigureError::Fault(fault)) => Err(fault),
             Err(ConfigureError::Problems(_)) => Err(Fault::Permanent(
+                FaultKind::Manifest,
                 "the component refuses a configuration that it took before".into(),
             )),
         }
@@ -230,6 +321,12 @@ fn collect(said: &mut Said, rows: &[u32], checked: Checked) {
 
 fn give_up(said: &mut Said, rows: &[u32], why: &Arc<str>) {
     said.faults.extend(rows.iter().map(|row| (*row, Arc::clone(why))));
+}
+
+/// Rows of a rule that is not called for so long.
+fn refuse(said: &mut Said, rows: &[u32], for_ms: u64) {
+    said.refused.extend_from_slice(rows);
+    said.open_until = said.open_until.max(UnixMillis(UnixMillis::now().0 + for_ms));
 }
 
 /// Cuts rows into parts whose events have at most `limit` bytes; a single row is never cut.

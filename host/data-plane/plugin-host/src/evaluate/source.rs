@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use super::instance::{ConfigureError, Fault, Instance};
 use super::registry::Registry;
 use crate::guest::bindings::contract;
 use crate::guest::contract::Prepared;
+use crate::guest::meter::LongCalls;
+use crate::host::tenant::Tenant;
 use crate::limits::Limits;
 
 /// A component, linked, and its configuration.
@@ -17,7 +18,8 @@ pub(crate) struct Source {
     pub(crate) prepared: Box<dyn Prepared>,
     pub(crate) config: String,
     /// Turns that there are for long calls, of all tenants.
-    pub(crate) long_calls: Arc<Semaphore>,
+    pub(crate) long_calls: Arc<LongCalls>,
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) rules: Arc<Registry>,
 }
 

@@ -1,13 +1,17 @@
-//! The log of a call: lines and counts, bounded, cleaned, and handed to the host's log afterwards.
+//! The log of a call: lines and counts, bounded, cleaned, and handed to the host afterwards.
 
 use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
 
 /// Bytes of one line.
 const MAX_LINE_BYTES: usize = 1024;
 
 /// How loud a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    #[default]
     Debug,
     Info,
     Warn,
@@ -44,22 +48,13 @@ impl CallLog {
         self.lines.push((level, clean));
     }
 
-    /// Hands the lines to the host's log.
-    pub(crate) fn emit(&mut self, tenant: &str, rule: &str) {
-        for (level, line) in self.lines.drain(..) {
-            match level {
-                Level::Debug => tracing::debug!(tenant, rule, line, "rule logged"),
-                Level::Info => tracing::info!(tenant, rule, line, "rule logged"),
-                // A tenant's rule does not raise the operator's alarms: what it calls a warning or
-                // an error is a statement of the rule, not of the gateway.
-                Level::Warn => tracing::info!(tenant, rule, line, level = "warn", "rule logged"),
-                Level::Error => tracing::info!(tenant, rule, line, level = "error", "rule logged"),
-            }
+    /// What the call that is over has logged, and how many lines more it would have; `None` of the
+    /// usual one, which has nothing to say.
+    pub(crate) fn take(&mut self) -> Option<(Vec<(Level, String)>, u64)> {
+        if self.lines.is_empty() && self.dropped == 0 {
+            return None;
         }
-        if self.dropped > 0 {
-            tracing::info!(tenant, rule, dropped = self.dropped, "rule logged more than it may");
-            self.dropped = 0;
-        }
+        Some((std::mem::take(&mut self.lines), std::mem::take(&mut self.dropped)))
     }
 }
 

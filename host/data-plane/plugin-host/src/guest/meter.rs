@@ -2,20 +2,26 @@
 //! who runs next: calls that are longer than a slice take turns, so that they never hold all
 //! threads and short calls of other tenants pass them.
 
+mod long;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(crate) use long::LongCalls;
+use long::LongTurn;
 
 /// CPU time of the call that is running, in nanoseconds; shared with whoever polls it.
 #[derive(Debug)]
 pub(crate) struct Meter {
     /// Turns that there are for long calls, of all tenants.
-    turns: Arc<Semaphore>,
+    turns: Arc<LongCalls>,
+    /// Whose call it is.
+    tenant: u64,
     /// The turn of this call, from its second slice on.
-    turn: Mutex<Option<OwnedSemaphorePermit>>,
+    turn: Mutex<Option<LongTurn>>,
     budget: AtomicU64,
     /// Ticks of the epoch between two looks at the budget.
     slice: AtomicU64,
@@ -27,9 +33,10 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(turns: &Arc<Semaphore>) -> Self {
+    pub(crate) fn new(turns: &Arc<LongCalls>, tenant: u64) -> Self {
         Self {
             turns: Arc::clone(turns),
+            tenant,
             turn: Mutex::default(),
             budget: AtomicU64::default(),
             slice: AtomicU64::default(),
@@ -44,10 +51,9 @@ impl Meter {
         self.end_turn();
         // Tokio's own yield lets sockets be read before this call goes on; wasmtime's would not.
         tokio::task::yield_now().await;
-        // The semaphore is never closed.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let turn = self.turns.turn(self.tenant).await;
         if let Ok(mut mine) = self.turn.lock() {
-            *mine = turn;
+            *mine = Some(turn);
         }
     }
 
@@ -79,11 +85,18 @@ impl Meter {
         }
     }
 
-    /// The thread leaves the call to wait.
+    /// The thread leaves the call, to wait or since it is over.
     pub(crate) fn pause(&self) {
         if self.measured.load(Ordering::Relaxed) {
             self.used.fetch_add(self.running(), Ordering::Relaxed);
         }
+    }
+
+    /// CPU time of a call that was longer than its first slice, which was not measured and counts
+    /// in full; `None` of a shorter one.
+    pub(crate) fn spent(&self, first_slice: Duration) -> Option<Duration> {
+        let used = || Duration::from_nanos(self.used.load(Ordering::Relaxed));
+        self.measured.load(Ordering::Relaxed).then(|| first_slice + used())
     }
 
     /// Is the budget used up? The first look begins to measure: short calls, which are never

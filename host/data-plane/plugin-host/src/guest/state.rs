@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use tidegate_event::Hints;
-use tokio::sync::Semaphore;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::log::SharedLog;
 use super::manifest::Manifest;
-use super::meter::Meter;
+use super::meter::{LongCalls, Meter};
 use super::wasi;
 use crate::evaluate::{Batch, Row};
 use crate::limits::Limits;
@@ -46,7 +45,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(limits: &Limits, turns: &Arc<Semaphore>) -> Self {
+    pub(crate) fn new(limits: &Limits, turns: &Arc<LongCalls>, tenant: u64) -> Self {
         let log = SharedLog::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.max_handles);
@@ -57,7 +56,7 @@ impl State {
             manifest: None,
             hints: Vec::new(),
             call: None,
-            meter: Arc::new(Meter::new(turns)),
+            meter: Arc::new(Meter::new(turns, tenant)),
             memory: Memory::new(limits),
             counts: Vec::new(),
         }
