@@ -41,6 +41,8 @@ pub(crate) fn read(folder: &Path, mut each: impl FnMut(Row<'_>) -> Result<()>) -
         let quarantined = match file.path.split('/').next() {
             Some("accepted") => false,
             Some("quarantine") => true,
+            // What was decided about events in quarantine, not events.
+            Some("dispositions") => continue,
             _ => {
                 bail!("the manifest names {}, which is neither accepted nor quarantine", file.path)
             }

@@ -1,6 +1,6 @@
 //! Reads what the gateway published: every row of every Parquet file that the manifest names.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use arrow_array::cast::AsArray as _;
@@ -54,7 +54,7 @@ pub fn read(data: &Path) -> Vec<Stored> {
     let folder = data.join("parquet");
     let mut stored = Vec::new();
     for entry in manifest::read(&folder).expect("a good manifest") {
-        let before = stored.len();
+        let (before, mut decisions) = (stored.len(), BTreeSet::new());
         for file in &entry.files {
             let bytes = std::fs::read(folder.join(&file.path))
                 .expect("the manifest names files that are there");
@@ -64,12 +64,21 @@ pub fn read(data: &Path) -> Vec<Stored> {
                 "{}",
                 file.path
             );
+            if file.path.starts_with("dispositions/") {
+                decisions.extend(positions(bytes.into()));
+                continue;
+            }
             let read = read_file(bytes.into(), &file.path, &mut stored);
             assert_eq!(read, file.rows, "{}", file.path);
         }
         let rows = stored.get_mut(before..).unwrap_or_default();
         rows.sort_unstable_by_key(|event| event.lsn);
-        let positions = rows.iter().map(|event| u64::try_from(event.lsn).unwrap_or(u64::MAX));
+        let positions = rows.iter().map(|event| event.lsn);
+        // A released event stands at the position of its decision.
+        let discarded = decisions.iter().filter(|lsn| !rows.iter().any(|row| row.lsn == **lsn));
+        let mut positions: Vec<_> = positions.chain(discarded.copied()).collect();
+        positions.sort_unstable();
+        let positions = positions.into_iter().map(|lsn| u64::try_from(lsn).unwrap_or(u64::MAX));
         assert!(
             positions.eq(entry.first_lsn.0..=entry.last_lsn.0),
             "entry {} has each position once",
@@ -88,7 +97,8 @@ pub fn assert_no_orphans(data: &Path) {
         .flat_map(|entry| entry.files)
         .map(|file| folder.join(file.path))
         .collect();
-    let mut folders = vec![folder.join("accepted"), folder.join("quarantine")];
+    let mut folders =
+        ["accepted", "quarantine", "dispositions"].map(|data_set| folder.join(data_set)).to_vec();
     while let Some(at) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&at) else { continue };
         for path in entries.map(|entry| entry.expect("an entry").path()) {
@@ -99,6 +109,17 @@ pub fn assert_no_orphans(data: &Path) {
             }
         }
     }
+}
+
+/// The positions of a file's rows.
+fn positions(bytes: Bytes) -> Vec<i64> {
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+    let lsn = |batch: RecordBatch| {
+        let lsn = column(&batch, "lsn").as_primitive::<arrow_array::types::Int64Type>();
+        lsn.values().to_vec()
+    };
+    reader.expect("a Parquet file").flat_map(|batch| lsn(batch.expect("rows"))).collect()
 }
 
 fn read_file(bytes: Bytes, path: &str, out: &mut Vec<Stored>) -> u64 {

@@ -6,6 +6,7 @@
 //!        manifest.jsonl   the only truth about what is published (see `manifest`)
 //!        accepted/tenant=…/type=…/event_date=YYYY-MM-DD/part-….parquet   (see `partition`, `rows`)
 //!        quarantine/…     the same for events that a rule holds
+//!        dispositions/…   what became of those (see `quarantine`)
 //! ```
 //!
 //! A publication covers one contiguous range of the log and is whole or absent (see `publish`). The
@@ -32,11 +33,13 @@ mod worker;
 mod publish;
 mod rows;
 
+pub mod quarantine;
 pub mod read;
 mod table_file;
 
 pub use layout::{Layout, Layouts};
 pub use publish::partition::DateBounds;
+pub use quarantine::Quarantine;
 pub use read::{StoredEvent, StoredEvents};
 pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};

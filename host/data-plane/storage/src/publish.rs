@@ -22,7 +22,7 @@ use tidegate_types::{Digest, Lsn};
 
 use crate::manifest::{Entry, FileEntry, Manifest, Totals, remove_if_there};
 use crate::publish::partition::{Partition, UNFINISHED};
-use crate::rows::Rows;
+use crate::rows::Part;
 
 /// Most folders that are remembered as durable; with more, all are checked again.
 const SETTLED_FOLDERS: usize = 16_384;
@@ -98,7 +98,7 @@ impl Publisher {
     pub(crate) fn publish(
         &mut self,
         last: Lsn,
-        parts: Vec<(Partition, Rows)>,
+        parts: Vec<(Partition, Part)>,
     ) -> Result<(), PublishError> {
         let mut written = Vec::with_capacity(parts.len());
         match self.place(last, parts, &mut written) {
@@ -116,7 +116,7 @@ impl Publisher {
     fn place(
         &mut self,
         last: Lsn,
-        parts: Vec<(Partition, Rows)>,
+        parts: Vec<(Partition, Part)>,
         written: &mut Vec<PathBuf>,
     ) -> Result<Vec<FileEntry>, PublishError> {
         let first = self.next_lsn();

@@ -16,14 +16,18 @@
 //! files that it reads (32 at once) one page of each column. Of the log it holds one group. Entries are
 //! skipped unread by the times of receipt in the manifest, files also by tenant, type and status.
 //!
+//! # What was released
+//! An event that was released from quarantine is read as it came in, at its first position; what
+//! became of it is told by [`Quarantine`](crate::Quarantine).
+//!
 //! # What comes back
 //! Original, patches, findings and context as they were written to the log, byte for byte: patches
 //! and findings are kept as readable JSON in Parquet, and encoded again. Files that the manifest names
 //! and that are gone were removed by an operator: their events have expired.
 
-mod file;
+pub(crate) mod file;
 mod find;
-mod plan;
+pub(crate) mod plan;
 mod scan;
 
 use std::io;
@@ -35,16 +39,16 @@ use tidegate_wal::{Record, Stored, Wal};
 
 use crate::manifest::index::{ALWAYS, Index, Times};
 use crate::manifest::{FileEntry, ManifestError};
-use crate::publish::partition;
+use crate::publish::partition::{self, DataSet};
 
 pub use scan::{Cursor, Page, PageLimit, Scan};
 
 /// Reads what a storage has stored; clones read the same.
 #[derive(Clone)]
 pub struct StoredEvents {
-    folder: PathBuf,
-    published: Arc<Index>,
-    wal: Wal,
+    pub(crate) folder: PathBuf,
+    pub(crate) published: Arc<Index>,
+    pub(crate) wal: Wal,
 }
 
 /// One stored event, as it stands in the log.
@@ -86,7 +90,7 @@ impl StoredEvent {
         serde_json::from_slice(&self.findings).ok()
     }
 
-    fn of(lsn: Lsn, record: &Record<'_>) -> Self {
+    pub(crate) fn of(lsn: Lsn, record: &Record<'_>) -> Self {
         Self {
             event_id: record.event_id,
             lsn,
@@ -128,18 +132,18 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn times(&self) -> Times {
+    pub(crate) fn times(&self) -> Times {
         let [first, last] = ALWAYS;
         let until = self.until.map(|until| UnixMillis(until.0.saturating_sub(1)));
         [self.since.unwrap_or(first), until.unwrap_or(last)]
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let [first, last] = self.times();
         first > last || self.until == Some(UnixMillis(0))
     }
 
-    fn wants_findings(&self) -> bool {
+    pub(crate) fn wants_findings(&self) -> bool {
         self.rule.is_some() || self.code.is_some()
     }
 
@@ -147,17 +151,17 @@ impl Filter {
         self.event_types.is_empty() || self.event_types.iter().any(|one| one == event_type)
     }
 
-    fn wants_time(&self, at: UnixMillis) -> bool {
+    pub(crate) fn wants_time(&self, at: UnixMillis) -> bool {
         let [first, last] = self.times();
         first <= at && at <= last
     }
 
-    fn wants_finding(&self, rule: &str, code: &str) -> bool {
+    pub(crate) fn wants_finding(&self, rule: &str, code: &str) -> bool {
         self.rule.as_ref().is_none_or(|one| one == rule)
             && self.code.as_ref().is_none_or(|one| one == code)
     }
 
-    fn wants_record(&self, record: &Record<'_>) -> bool {
+    pub(crate) fn wants_record(&self, record: &Record<'_>) -> bool {
         self.wants_time(record.event_id.received_at())
             && self.wants_type(record.event_type)
             && self.status.is_none_or(|status| status == record.status)
@@ -171,10 +175,15 @@ impl Filter {
     }
 
     /// May a file hold such events, by what its name and the manifest say?
-    fn wants_file(&self, tenant: &str, file: &FileEntry) -> bool {
+    pub(crate) fn wants_file(&self, tenant: &str, file: &FileEntry) -> bool {
         let types = &self.event_types;
         partition::parts(&file.path).is_some_and(|parts| {
-            self.status.is_none_or(|status| status == parts.status)
+            let as_it_came_in = match parts.set {
+                DataSet::Accepted | DataSet::Quarantine => true,
+                DataSet::Released | DataSet::Dispositions => false,
+            };
+            as_it_came_in
+                && self.status.is_none_or(|status| status == parts.set.status())
                 && parts.tenant == partition::encode(tenant)
                 && (types.is_empty()
                     || types.iter().any(|one| partition::encode(one) == parts.event_type))

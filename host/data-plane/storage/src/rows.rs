@@ -17,6 +17,7 @@
 //!
 //! A layout without fields has no column `event`: Parquet knows no empty struct.
 
+mod dispositions;
 pub(crate) mod findings;
 mod parquet_file;
 pub(crate) mod patches;
@@ -28,12 +29,15 @@ use std::sync::Arc;
 use arrow_array::builder::{
     BinaryBuilder, Int64Builder, StringBuilder, TimestampMillisecondBuilder,
 };
+use parquet::errors::ParquetError;
 use serde::Deserialize;
 use tidegate_event::patch::{self, PatchError};
 use tidegate_types::{Digest, Lsn, UnixMillis};
 use tidegate_wal::Record;
 
 use crate::layout::Layout;
+use crate::publish::partition::Partition;
+pub(crate) use dispositions::DispositionRows;
 use findings::FindingsColumn;
 use parquet_file::Encoded;
 use typed::TypedColumns;
@@ -46,6 +50,37 @@ const FIELD_BYTES: usize = 9;
 /// Rows that are encoded at once. So the columns that grow stay in the processor's cache, and what
 /// waits to be published takes the memory of its encoded form.
 const CHUNK_ROWS: usize = 1024;
+
+/// Rows of any data set.
+pub(crate) enum Part {
+    Events(Box<Rows>),
+    Dispositions(Box<DispositionRows>),
+}
+
+impl Part {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Events(rows) => rows.len(),
+            Self::Dispositions(rows) => rows.len(),
+        }
+    }
+
+    /// When the first and the last event were received.
+    pub(crate) fn received(&self) -> [UnixMillis; 2] {
+        match self {
+            Self::Events(rows) => rows.received(),
+            Self::Dispositions(rows) => rows.received(),
+        }
+    }
+
+    /// The bytes of a Parquet file with all rows.
+    pub(crate) fn into_parquet(self, partition: &Partition) -> Result<Vec<u8>, ParquetError> {
+        match self {
+            Self::Events(rows) => rows.into_parquet(partition),
+            Self::Dispositions(rows) => rows.into_parquet(partition),
+        }
+    }
+}
 
 /// Rows that share a layout and a partition.
 pub(crate) struct Rows {

@@ -17,6 +17,8 @@ use self::options::{OpenError, StorageOptions};
 use crate::layout::Layouts;
 use crate::manifest::Manifest;
 use crate::publish::{Publisher, Steps, orphans, sync_folder};
+use crate::quarantine::Quarantine;
+use crate::quarantine::settled::{LoadError, Settled};
 use crate::read::StoredEvents;
 use crate::worker::Worker;
 use crate::worker::shared::Shared;
@@ -41,7 +43,7 @@ pub struct Storage {
     shared: Arc<Shared>,
     wal: Wal,
     thread: Mutex<Option<JoinHandle<()>>>,
-    stored: StoredEvents,
+    quarantine: Quarantine,
     /// Keeps the folder locked.
     _lock: File,
 }
@@ -51,7 +53,7 @@ pub struct Storage {
 pub struct StorageStats {
     /// The first record that is not published.
     pub published_end: Lsn,
-    /// Published files, their rows and bytes, since the folder was made.
+    /// Published files, their rows and bytes, since the folder was made. A release has two rows.
     pub files: u64,
     pub rows: u64,
     pub bytes: u64,
@@ -113,7 +115,13 @@ impl Storage {
     /// Reads what is stored, also after closing.
     #[must_use]
     pub fn events(&self) -> StoredEvents {
-        self.stored.clone()
+        self.quarantine.events()
+    }
+
+    /// The events that a rule holds.
+    #[must_use]
+    pub fn quarantine(&self) -> Quarantine {
+        self.quarantine.clone()
     }
 
     /// How far the storage is.
@@ -177,10 +185,19 @@ impl Opened {
         let (folder, pauses) = (self.options.folder.clone(), Pauses::of(&self.options));
         let shared = Arc::new(Shared::default());
         let stored = StoredEvents::new(folder.clone(), self.manifest.index(), wal.clone());
+        let (next, max_settled) = (self.manifest.next_lsn(), self.options.max_settled);
+        let decisions = self.published.iter().filter(|path| path.starts_with("dispositions/"));
+        let decisions: Vec<_> = decisions.cloned().collect();
         let (worker, lock) = self.into_worker(wal.clone(), Arc::clone(&shared))?;
+        let settled = Settled::load(&folder, &decisions, &wal, next, max_settled);
+        let settled = settled.map_err(|error| match error {
+            LoadError::Read(error) => OpenError::Settled(error),
+            LoadError::Full => OpenError::TooManySettled { max: max_settled },
+        })?;
+        let quarantine = Quarantine::new(stored, Arc::new(settled), wal.clone());
         let thread = start(worker, Arc::clone(&shared), pauses);
         let thread = thread.map_err(failed("start the thread of", &folder))?;
-        Ok(Storage { shared, wal, thread: Mutex::new(Some(thread)), stored, _lock: lock })
+        Ok(Storage { shared, wal, thread: Mutex::new(Some(thread)), quarantine, _lock: lock })
     }
 
     /// All of [`Opened::start`] but the thread. The folder is locked as long as the file is open.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_types::{Lsn, UnixMillis};
-use tidegate_wal::{ReadError, Reader, Record, Wal};
+use tidegate_wal::{Entry, ReadError, Reader, Wal};
 
 use crate::layout::Layouts;
 use crate::publish::{PublishError, Publisher};
@@ -131,22 +131,22 @@ impl Worker {
         let Some(group) = reader.next()? else {
             return Err(WorkError::Gap { expected: self.cursor, found: self.wal.durable_end() });
         };
-        for (lsn, record) in group.records() {
+        for (lsn, entry) in group.entries() {
             // A group may begin before the record that was asked for.
             if lsn >= self.cursor {
-                self.take(lsn, &record, now)?;
+                self.take(lsn, &entry, now)?;
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, lsn: Lsn, record: &Record<'_>, now: Instant) -> Result<(), WorkError> {
+    fn take(&mut self, lsn: Lsn, entry: &Entry<'_>, now: Instant) -> Result<(), WorkError> {
         if lsn != self.cursor {
             return Err(WorkError::Gap { expected: self.cursor, found: lsn });
         }
-        if !self.buffer.add(lsn, record, now) {
+        if !self.buffer.add(lsn, entry, now) {
             self.flush()?;
-            self.buffer.add(lsn, record, now);
+            self.buffer.add(lsn, entry, now);
         }
         self.cursor = Lsn(lsn.0 + 1);
         if self.buffer.bytes() >= self.flush_bytes { self.flush() } else { Ok(()) }

@@ -29,7 +29,7 @@ pub use log::outcome::{
 pub use log::stats::{SYNC_BUCKETS_MICROS, SyncTimes, WalStats};
 pub use reader::{Group, ReadError, Reader};
 pub use record::{
-    InvalidRecord, KeyMark, MAX_BATCH_BYTES, MAX_RECORD_BYTES, Record, RecordBatch, RecordTooLarge,
-    Stored,
+    Action, Disposition, Entry, InvalidRecord, KeyMark, MAX_BATCH_BYTES, MAX_REASON_BYTES,
+    MAX_RECORD_BYTES, Record, RecordBatch, RecordTooLarge, Stored,
 };
 pub use recovery::Damage;

@@ -98,6 +98,16 @@ impl Wal {
         }
     }
 
+    /// [`Wal::append`] that blocks until the answer is there. Not for threads of an async runtime.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn append_blocking(&self, batch: RecordBatch) -> Result<LsnRange, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.handle.shared.enter(Pending { batch, latest: None, answer })?;
+        answered.blocking_recv().unwrap_or(Err(AppendError::Failed))
+    }
+
     /// The position after the last durable record.
     #[must_use]
     pub fn durable_end(&self) -> Lsn {

@@ -10,7 +10,7 @@ use tidegate_types::Lsn;
 
 use crate::frame;
 use crate::log::shared::{Segment, Shared};
-use crate::record::{self, InvalidRecord, Record};
+use crate::record::{self, Entry, InvalidRecord, Record};
 use crate::segment;
 
 /// Why reading stopped.
@@ -50,8 +50,16 @@ impl Group {
         self.end
     }
 
-    /// The records in order.
+    /// The events in order as they came in, without dispositions.
     pub fn records(&self) -> impl Iterator<Item = (Lsn, Record<'_>)> {
+        self.entries().filter_map(|(lsn, entry)| match entry {
+            Entry::Event(record) => Some((lsn, record)),
+            Entry::Disposition(_) => None,
+        })
+    }
+
+    /// What stands at each position, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (Lsn, Entry<'_>)> {
         let whole = self.frame.get(frame::HEADER_BYTES..).unwrap_or_default();
         let mut rest = whole.get(..self.record_bytes).unwrap_or_default();
         let positions = (self.frame_first.0..self.end.0).map(Lsn);

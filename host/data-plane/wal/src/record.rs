@@ -1,4 +1,5 @@
-//! One stored event as bytes, and batches of them.
+//! One stored event as bytes, and batches of them. What was decided about an event in quarantine is a
+//! record too: see [`Disposition`].
 //!
 //! Encoding happens on the caller's thread, into a [`RecordBatch`]; the log's writer only copies.
 //! All integers are little-endian.
@@ -6,7 +7,7 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 4 | length of the whole record, this field included |
-//! | 4 | 1 | flags: 1 quarantined, 2 has a key, 4 has an event time; others are an error |
+//! | 4 | 1 | flags: 1 quarantined, 2 has a key, 4 has an event time, 8 is a disposition; others are an error |
 //! | 5 | 1 | length of the tenant |
 //! | 6 | 1 | length of the event type |
 //! | 7 | 1 | zero |
@@ -16,8 +17,13 @@
 //! | 72 | 32 | only with flag 2: key, fingerprint |
 //! | | 8 | only with flag 4: event time, milliseconds since 1970 UTC |
 //! | | | tenant, event type, original, patches, findings, context |
+//! | | | only with flag 8: action, who, reason and time of the disposition |
+
+mod disposition;
 
 use tidegate_types::{Digest, EventId, Status, UnixMillis};
+
+pub use disposition::{Action, Disposition, Entry, MAX_REASON_BYTES};
 
 /// Most bytes that one encoded record may have.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
@@ -28,6 +34,7 @@ pub const MAX_BATCH_BYTES: usize = 32 << 20;
 const QUARANTINED: u8 = 1;
 const HAS_KEY: u8 = 2;
 const HAS_EVENT_TIME: u8 = 4;
+const DISPOSITION: u8 = 8;
 
 /// Bytes of a record before its variable parts.
 const FIXED_BYTES: usize = 72;
@@ -86,7 +93,7 @@ pub struct Record<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} would have {bytes} bytes, more than {limit}")]
 pub struct RecordTooLarge {
-    /// Which limit: `tenant`, `event type`, `record` or `batch`.
+    /// Which limit: `tenant`, `event type`, `who`, `reason`, `record` or `batch`.
     pub what: &'static str,
     pub bytes: usize,
     pub limit: usize,
@@ -113,7 +120,25 @@ impl RecordBatch {
         let length = encoded_length(record)?;
         limit("batch", self.bytes.len() + length, MAX_BATCH_BYTES)?;
         self.bytes.reserve(length);
-        encode(record, length, &mut self.bytes);
+        encode(record, length, 0, &mut self.bytes);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Encodes a disposition to the end of the batch.
+    ///
+    /// # Errors
+    /// Where a limit would be exceeded; the batch is as it was.
+    pub fn push_disposition(&mut self, one: &Disposition<'_>) -> Result<(), RecordTooLarge> {
+        let one = one.consistent();
+        limit("who", one.by.len(), usize::from(u8::MAX))?;
+        limit("reason", one.reason.len(), MAX_REASON_BYTES)?;
+        let length = encoded_length(&one.record)? + one.added_bytes();
+        limit("record", length, MAX_RECORD_BYTES)?;
+        limit("batch", self.bytes.len() + length, MAX_BATCH_BYTES)?;
+        self.bytes.reserve(length);
+        encode(&one.record, length, DISPOSITION, &mut self.bytes);
+        one.encode(&mut self.bytes);
         self.count += 1;
         Ok(())
     }
@@ -156,10 +181,11 @@ fn encoded_length(record: &Record<'_>) -> Result<usize, RecordTooLarge> {
     Ok(length)
 }
 
-fn encode(record: &Record<'_>, length: usize, out: &mut Vec<u8>) {
+/// Writes a record; `length` counts also what its kind adds.
+fn encode(record: &Record<'_>, length: usize, kind: u8, out: &mut Vec<u8>) {
     let mut flags = match record.status {
-        Stored::Accepted => 0,
-        Stored::Quarantined => QUARANTINED,
+        Stored::Accepted => kind,
+        Stored::Quarantined => kind | QUARANTINED,
     };
     flags |= record.key.map_or(0, |_| HAS_KEY) | record.event_time.map_or(0, |_| HAS_EVENT_TIME);
     // The lengths were checked against their limits, so no cast here loses anything.
@@ -186,26 +212,31 @@ fn encode(record: &Record<'_>, length: usize, out: &mut Vec<u8>) {
 }
 
 /// Takes the first record off `bytes`.
-pub(crate) fn decode<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, InvalidRecord> {
+pub(crate) fn decode<'a>(bytes: &mut &'a [u8]) -> Result<Entry<'a>, InvalidRecord> {
     let short = InvalidRecord("it ends too early");
     let length = u32::from_le_bytes(*bytes.first_chunk().ok_or(short)?) as usize;
     let (mut rest, after) = bytes.split_at_checked(length).ok_or(short)?;
-    let record = decode_one(&mut rest)?;
+    let (record, kind) = decode_one(&mut rest)?;
+    let entry = match kind {
+        DISPOSITION => Entry::Disposition(Disposition::decode(record, &mut rest)?),
+        _ => Entry::Event(record),
+    };
     if !rest.is_empty() {
         return Err(InvalidRecord("it is longer than its parts"));
     }
     *bytes = after;
-    Ok(record)
+    Ok(entry)
 }
 
-fn decode_one<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, InvalidRecord> {
+/// A record and the flag of its kind; what its kind adds is left in `rest`.
+fn decode_one<'a>(rest: &mut &'a [u8]) -> Result<(Record<'a>, u8), InvalidRecord> {
     let [_, _, _, _, flags, tenant, event_type, zero] = take_array::<8>(rest)?;
-    if flags & !(QUARANTINED | HAS_KEY | HAS_EVENT_TIME) != 0 || zero != 0 {
+    if flags & !(QUARANTINED | HAS_KEY | HAS_EVENT_TIME | DISPOSITION) != 0 || zero != 0 {
         return Err(InvalidRecord("unknown flags"));
     }
     let mut length = || take_array(rest).map(|bytes| u32::from_le_bytes(bytes) as usize);
     let (original, patches, findings, context) = (length()?, length()?, length()?, length()?);
-    Ok(Record {
+    let record = Record {
         event_id: EventId(take_array(rest)?),
         status: if flags & QUARANTINED == 0 { Stored::Accepted } else { Stored::Quarantined },
         revision: Digest(take_array(rest)?),
@@ -225,7 +256,8 @@ fn decode_one<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, InvalidRecord> {
         patches: take(rest, patches)?,
         findings: take(rest, findings)?,
         context: take(rest, context)?,
-    })
+    };
+    Ok((record, flags & DISPOSITION))
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], InvalidRecord> {
@@ -288,9 +320,26 @@ mod tests {
             batch.push(&one).unwrap();
             batch.push(&one).unwrap();
             let mut rest = batch.bytes();
-            prop_assert_eq!(decode(&mut rest).unwrap(), one);
-            prop_assert_eq!(decode(&mut rest).unwrap(), one);
+            prop_assert_eq!(decode(&mut rest).unwrap(), Entry::Event(one));
+            prop_assert_eq!(decode(&mut rest).unwrap(), Entry::Event(one));
             prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn any_disposition_comes_back_and_no_cut_of_it_does(
+            parts in proptest::array::uniform4(proptest::collection::vec(any::<u8>(), 0..50)),
+            action in proptest::sample::select(&Action::ALL), by in "\\PC{0,20}", reason in "\\PC{0,60}",
+            (time, at) in any::<(bool, u64)>(),
+        ) {
+            let mut record = record(&parts, ("acme", "flight"));
+            record.event_time = record.event_time.filter(|_| time);
+            let one = Disposition { action, by: &by, reason: &reason, at: UnixMillis(at), record };
+            let mut batch = RecordBatch::default();
+            batch.push_disposition(&one).unwrap();
+            prop_assert_eq!(decode(&mut batch.bytes()).unwrap(), Entry::Disposition(one.consistent()));
+            for cut in 0..batch.bytes().len() {
+                prop_assert!(decode(&mut &batch.bytes()[..cut]).is_err(), "cut at {}", cut);
+            }
         }
 
         #[test]
@@ -331,6 +380,16 @@ mod tests {
         batch.push(&record(&parts, ("t", "t"))).unwrap();
         assert_eq!(batch.push(&record(&parts, ("t", "t"))).unwrap_err().what, "batch");
         assert_eq!(batch.len(), 2);
+        let mut refused = |by: &str, reason: &str| {
+            let record = record(&parts, ("t", "t"));
+            let one =
+                Disposition { action: Action::Released, by, reason, at: UnixMillis(0), record };
+            batch.push_disposition(&one).unwrap_err().what
+        };
+        assert_eq!(refused(&long, ""), "who");
+        assert_eq!(refused("", &"x".repeat(MAX_REASON_BYTES + 1)), "reason");
+        assert_eq!(refused("", &"x".repeat(500)), "record");
+        assert_eq!(refused("", ""), "batch");
         let parts = [vec![0; MAX_RECORD_BYTES], vec![], vec![], vec![]];
         let error = RecordBatch::default().push(&record(&parts, ("t", "t"))).unwrap_err();
         assert_eq!((error.what, error.limit), ("record", MAX_RECORD_BYTES));

@@ -50,6 +50,8 @@ pub(super) fn open(config: &Config, layouts: Arc<dyn Layouts>) -> anyhow::Result
                 restore(mark, record.event_id, record.status);
             }
         }
+        // The key of a quarantined event stays settled as it was; storage reads these itself.
+        Replayed::Disposition { .. } => {}
     })
     .context("the log cannot be opened")?;
     if full > 0 {

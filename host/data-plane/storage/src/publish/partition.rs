@@ -1,7 +1,8 @@
 //! Partitions: which folder a row belongs in, and the names of files there.
 //!
 //! `accepted/tenant=…/type=…/event_date=YYYY-MM-DD/part-<first lsn>-<last lsn>-<layout>.parquet`,
-//! `quarantine/…` likewise; both lsn have 20 digits. Values are percent-encoded: all bytes but
+//! `quarantine/…` and `dispositions/…` likewise (the date of the latter is that of the decision); files of
+//! events that were released from quarantine end in `-released.parquet`. Both lsn have 20 digits. Values are percent-encoded: all bytes but
 //! ASCII letters, digits, `_`, `-` and `.`. A value longer than [`VALUE_BYTES`] then is cut and
 //! ends in `~` and 16 hexadecimal digits of its SHA-256, since file systems take 255 bytes; `~`
 //! itself is encoded, so cut values meet no whole ones. Each file's own metadata has the names in
@@ -18,6 +19,8 @@ use tidegate_wal::Stored;
 pub(crate) const VALUE_BYTES: usize = 200;
 /// How files end whose bytes are not yet complete and durable.
 pub(crate) const UNFINISHED: &str = ".tmp";
+const ENDING: &str = ".parquet";
+const RELEASED: &str = "-released.parquet";
 const MILLIS_A_DAY: u64 = 86_400_000;
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
@@ -40,6 +43,11 @@ impl Default for DateBounds {
 }
 
 impl DateBounds {
+    /// The day of a decision: that of the moment it was made.
+    pub(crate) fn day_of_decision(at: UnixMillis) -> u64 {
+        at.0 / MILLIS_A_DAY
+    }
+
     /// The row's day, counted from 1970-01-01.
     pub(crate) fn day(&self, event_time: Option<UnixMillis>, event_id: EventId) -> u64 {
         let received = event_id.received_at();
@@ -50,10 +58,58 @@ impl DateBounds {
     }
 }
 
+/// Which events a file has, and in what form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum DataSet {
+    /// Accepted as they came in.
+    Accepted,
+    /// Accepted when they were released from quarantine: in the same folders as the others.
+    Released,
+    Quarantine,
+    /// What was decided about events in quarantine.
+    Dispositions,
+}
+
+impl DataSet {
+    /// The top folder.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Accepted | Self::Released => "accepted",
+            Self::Quarantine => "quarantine",
+            Self::Dispositions => "dispositions",
+        }
+    }
+
+    /// What its events are. The subjects of dispositions were all quarantined.
+    pub(crate) fn status(self) -> Stored {
+        match self {
+            Self::Accepted | Self::Released => Stored::Accepted,
+            Self::Quarantine | Self::Dispositions => Stored::Quarantined,
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Released => RELEASED,
+            Self::Accepted | Self::Quarantine | Self::Dispositions => ENDING,
+        }
+    }
+}
+
+/// The data set of an event as it came in.
+impl From<Stored> for DataSet {
+    fn from(status: Stored) -> Self {
+        match status {
+            Stored::Accepted => Self::Accepted,
+            Stored::Quarantined => Self::Quarantine,
+        }
+    }
+}
+
 /// What the rows of one file have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Partition {
-    pub(crate) status: Stored,
+    pub(crate) set: DataSet,
     pub(crate) tenant: String,
     pub(crate) event_type: String,
     pub(crate) day: u64,
@@ -64,7 +120,7 @@ impl Partition {
     /// The folder, relative to the storage folder.
     pub(crate) fn folder(&self) -> PathBuf {
         let date = UnixMillis(self.day.saturating_mul(MILLIS_A_DAY)).date();
-        Path::new(root(self.status))
+        Path::new(self.set.folder())
             .join(format!("tenant={}", encode(&self.tenant)))
             .join(format!("type={}", encode(&self.event_type)))
             .join(format!("event_date={date}"))
@@ -72,21 +128,13 @@ impl Partition {
 
     /// The name of the file that holds the partition's rows of a range.
     pub(crate) fn file_name(&self, first: Lsn, last: Lsn) -> String {
-        format!("part-{:020}-{:020}-{}.parquet", first.0, last.0, self.layout)
-    }
-}
-
-/// The top folder of a status.
-pub(crate) fn root(status: Stored) -> &'static str {
-    match status {
-        Stored::Accepted => "accepted",
-        Stored::Quarantined => "quarantine",
+        format!("part-{:020}-{:020}-{}{}", first.0, last.0, self.layout, self.set.ending())
     }
 }
 
 /// What a file's path says; the values still encoded.
 pub(crate) struct PathParts<'a> {
-    pub(crate) status: Stored,
+    pub(crate) set: DataSet,
     pub(crate) tenant: &'a str,
     pub(crate) event_type: &'a str,
 }
@@ -94,23 +142,25 @@ pub(crate) struct PathParts<'a> {
 /// The parts of a path that [`Partition`] makes; `None` for any other.
 pub(crate) fn parts(path: &str) -> Option<PathParts<'_>> {
     let mut steps = path.split('/');
-    let status = match steps.next()? {
-        "accepted" => Stored::Accepted,
-        "quarantine" => Stored::Quarantined,
+    let set = match steps.next()? {
+        "accepted" if path.ends_with(RELEASED) => DataSet::Released,
+        "accepted" => DataSet::Accepted,
+        "quarantine" => DataSet::Quarantine,
+        "dispositions" => DataSet::Dispositions,
         _ => return None,
     };
     let tenant = steps.next()?.strip_prefix("tenant=")?;
     let event_type = steps.next()?.strip_prefix("type=")?;
-    Some(PathParts { status, tenant, event_type })
+    Some(PathParts { set, tenant, event_type })
 }
 
-/// The top folders of both.
-pub(crate) const ROOTS: [&str; 2] = ["accepted", "quarantine"];
+/// The top folders of all.
+pub(crate) const ROOTS: [&str; 3] = ["accepted", "quarantine", "dispositions"];
 
 /// Is this a name that this crate gives to files, finished or not?
 pub(crate) fn is_ours(name: &str) -> bool {
     let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
-    name.starts_with("part-") && name.ends_with(".parquet")
+    name.starts_with("part-") && name.ends_with(ENDING)
 }
 
 pub(crate) fn encode(value: &str) -> String {
@@ -190,7 +240,7 @@ mod tests {
         ] {
             let time = event_time.map(|text| UnixMillis::parse_rfc3339(text).unwrap());
             let partition = Partition {
-                status: Stored::Quarantined,
+                set: DataSet::Quarantine,
                 tenant: "acme".into(),
                 event_type: "a/b".into(),
                 day: bounds.day(time, id),
@@ -204,7 +254,7 @@ mod tests {
     #[test]
     fn names_of_files() {
         let partition = Partition {
-            status: Stored::Accepted,
+            set: DataSet::Accepted,
             tenant: "acme".into(),
             event_type: "t".into(),
             day: 0,
@@ -212,6 +262,18 @@ mod tests {
         };
         let name = partition.file_name(Lsn(7), Lsn(u64::MAX));
         assert_eq!(name, "part-00000000000000000007-18446744073709551615-0123456789abcdef.parquet");
+        let released = Partition { set: DataSet::Released, ..partition };
+        let path = released.folder().join(released.file_name(Lsn(7), Lsn(8)));
+        let path = path.to_str().unwrap();
+        assert!(
+            path.ends_with("-0123456789abcdef-released.parquet")
+                && is_ours("part-7-released.parquet")
+        );
+        let found = parts(path).unwrap();
+        assert_eq!((found.set, found.tenant, found.event_type), (DataSet::Released, "acme", "t"));
+        for other in ["", "notes/tenant=a/type=t/x", "accepted/x", "accepted/tenant=a/x"] {
+            assert!(parts(other).is_none(), "{other}");
+        }
         assert!(is_ours(&name) && is_ours(&format!("{name}{UNFINISHED}")));
         assert!(!is_ours("notes.parquet") && !is_ours("part-1.csv"));
     }

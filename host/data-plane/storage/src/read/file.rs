@@ -14,11 +14,10 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
-use tidegate_types::{Lsn, UnixMillis};
+use tidegate_types::{EventId, Lsn, UnixMillis};
 use tidegate_wal::Stored;
 
 use super::{ReadError, StoredEvent};
-use crate::manifest::FileEntry;
 use crate::publish::partition;
 use crate::rows::{findings, patches};
 
@@ -32,7 +31,7 @@ const EVENT: [&str; 8] =
     ["event_id", "event_time", "revision", "lsn", "original", "patches", "context", "findings"];
 
 /// A file whose footer has been read.
-pub(super) struct StoredFile {
+pub(crate) struct StoredFile {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
     status: Stored,
@@ -42,8 +41,9 @@ pub(super) struct StoredFile {
 
 impl StoredFile {
     /// Reads the footer; `None` where the file is gone.
-    pub(super) fn open(folder: &Path, entry: &FileEntry) -> Result<Option<Self>, ReadError> {
-        let path = folder.join(&entry.path);
+    pub(crate) fn open(folder: &Path, path: &str) -> Result<Option<Self>, ReadError> {
+        let named_path = path;
+        let path = folder.join(named_path);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(ReadError::Io { path, source }),
@@ -56,26 +56,30 @@ impl StoredFile {
             let pairs = metadata.metadata().file_metadata().key_value_metadata()?;
             pairs.iter().find(|pair| pair.key == key)?.value.clone()
         };
-        let parts = partition::parts(&entry.path);
+        let parts = partition::parts(named_path);
         let (Some(parts), Some(tenant), Some(event_type)) =
             (parts, named("tidegate.tenant"), named("tidegate.type"))
         else {
             return Err(ReadError::File { path, found: "it does not tell its names".to_owned() });
         };
-        Ok(Some(Self { path, metadata, status: parts.status, tenant, event_type }))
+        Ok(Some(Self { path, metadata, status: parts.set.status(), tenant, event_type }))
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn event_type(&self) -> &str {
+        &self.event_type
+    }
+
+    fn rows(&self) -> usize {
         usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
     /// All rows of a few small columns.
-    pub(super) fn columns(&self, names: &[&str]) -> Result<Batches<'_>, ReadError> {
+    pub(crate) fn columns(&self, names: &[&str]) -> Result<Batches<'_>, ReadError> {
         Ok(Batches { file: self, reader: self.read(names, SMALL_ROWS, None)? })
     }
 
     /// The events in ascending rows.
-    pub(super) fn events(&self, rows: impl Iterator<Item = usize>) -> Result<Events, ReadError> {
+    pub(crate) fn events(&self, rows: impl Iterator<Item = usize>) -> Result<Events, ReadError> {
         let ranges: Vec<Range<usize>> = rows.fold(Vec::new(), |mut ranges, row| {
             match ranges.last_mut() {
                 Some(last) if last.end == row => last.end += 1,
@@ -107,12 +111,12 @@ impl StoredFile {
         builder.build().map_err(|error| self.wrong(error))
     }
 
-    pub(super) fn wrong(&self, found: impl ToString) -> ReadError {
+    pub(crate) fn wrong(&self, found: impl ToString) -> ReadError {
         ReadError::File { path: self.path.clone(), found: found.to_string() }
     }
 
     /// The next event of those that were asked for.
-    pub(super) fn next(&self, events: &mut Events) -> Result<StoredEvent, ReadError> {
+    pub(crate) fn next(&self, events: &mut Events) -> Result<StoredEvent, ReadError> {
         let (batch, row) = match events.batch.take() {
             Some((batch, row)) if row < batch.num_rows() => (batch, row),
             _ => {
@@ -159,19 +163,19 @@ impl StoredFile {
 }
 
 /// The events of some rows, one after the other.
-pub(super) struct Events {
+pub(crate) struct Events {
     reader: ParquetRecordBatchReader,
     batch: Option<(RecordBatch, usize)>,
 }
 
 /// Some rows of small columns.
-pub(super) struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     file: &'a StoredFile,
     reader: ParquetRecordBatchReader,
 }
 
 impl Batches<'_> {
-    pub(super) fn next(&mut self) -> Result<Option<Small>, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Small>, ReadError> {
         match self.reader.next() {
             None => Ok(None),
             Some(batch) => Ok(Some(Small(batch.map_err(|error| self.file.wrong(error))?))),
@@ -180,30 +184,34 @@ impl Batches<'_> {
 }
 
 /// Values of small columns. Each answers `None` where the column was not asked for, or is another.
-pub(super) struct Small(RecordBatch);
+pub(crate) struct Small(RecordBatch);
 
 impl Small {
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.0.num_rows()
     }
 
-    pub(super) fn lsn(&self, row: usize) -> Option<Lsn> {
+    pub(crate) fn lsn(&self, row: usize) -> Option<Lsn> {
         lsn_at(&self.0, row)
     }
 
-    pub(super) fn received_at(&self, row: usize) -> Option<UnixMillis> {
-        let column = self.0.column_by_name("received_at")?;
+    pub(crate) fn time(&self, name: &str, row: usize) -> Option<UnixMillis> {
+        let column = self.0.column_by_name(name)?;
         let column = column.as_primitive_opt::<TimestampMillisecondType>()?;
         (row < column.len()).then(|| millis(column.value(row)))
     }
 
-    pub(super) fn text(&self, name: &str, row: usize) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str, row: usize) -> Option<&str> {
         let column: &StringArray = self.0.column_by_name(name)?.as_string_opt()?;
         (row < column.len()).then(|| column.value(row))
     }
 
+    pub(crate) fn event_id(&self, row: usize) -> Option<EventId> {
+        self.text("event_id", row)?.parse().ok()
+    }
+
     /// Tells rule and code of each finding of a row.
-    pub(super) fn findings(&self, row: usize, mut each: impl FnMut(&str, &str)) -> Option<()> {
+    pub(crate) fn findings(&self, row: usize, mut each: impl FnMut(&str, &str)) -> Option<()> {
         let lists: &ListArray = self.0.column_by_name("findings")?.as_list_opt()?;
         let (from, to) = (lists.value_offsets().get(row)?, lists.value_offsets().get(row + 1)?);
         let structs = lists.values().as_struct_opt()?;

@@ -44,7 +44,7 @@ fn in_files(
     let (mut entries, end) = stored.published.entries(&stored.folder, from, [at, at])?;
     while let Some(entry) = entries.next()? {
         for entry in entry.files.iter().filter(|file| filter.wants_file(tenant, file)) {
-            let Some(file) = StoredFile::open(&stored.folder, entry)? else {
+            let Some(file) = StoredFile::open(&stored.folder, &entry.path)? else {
                 *gone = true;
                 continue;
             };

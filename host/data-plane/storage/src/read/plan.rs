@@ -8,6 +8,7 @@ use tidegate_types::Lsn;
 use super::file::{Events, Small, StoredFile};
 use super::{Filter, ReadError, StoredEvent};
 use crate::manifest::Entry;
+use crate::quarantine::settled::Settled;
 
 /// Most files that are read at once.
 const OPEN_FILES: usize = 32;
@@ -39,14 +40,15 @@ impl Plan {
         folder: &Path,
         tenant: &str,
         filter: &Filter,
+        open: Option<&Settled>,
         from: Lsn,
     ) -> Result<Self, ReadError> {
         let end = Lsn(entry.last_lsn.0.saturating_add(1));
         let (files, order) = (Vec::new(), VecDeque::new());
         let mut plan = Self { end, looked_at: 0, gone: 0, files, order, open: 0 };
         for entry in entry.files.iter().filter(|file| filter.wants_file(tenant, file)) {
-            match StoredFile::open(folder, entry)? {
-                Some(file) => plan.add(file, filter, from)?,
+            match StoredFile::open(folder, &entry.path)? {
+                Some(file) => plan.add(file, filter, open, from)?,
                 None => plan.gone += 1,
             }
         }
@@ -54,21 +56,20 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, file: StoredFile, filter: &Filter, from: Lsn) -> Result<(), ReadError> {
-        let wanted = [
-            Some("lsn"),
-            Some("received_at"),
-            filter.revision.map(|_| "revision"),
-            filter.wants_findings().then_some("findings"),
-        ];
-        let names: Vec<&str> = wanted.into_iter().flatten().collect();
-        let revision = filter.revision.map(|revision| revision.to_string());
+    fn add(
+        &mut self,
+        file: StoredFile,
+        filter: &Filter,
+        open: Option<&Settled>,
+        from: Lsn,
+    ) -> Result<(), ReadError> {
+        let names = columns(filter, open.is_some());
         let number = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         let (mut rows, mut row) = (VecDeque::new(), 0u32);
         let mut batches = file.columns(&names)?;
         while let Some(batch) = batches.next()? {
             for at in 0..batch.rows() {
-                let matches = matches(&batch, at, filter, revision.as_deref(), from);
+                let matches = matches(&batch, at, filter, open, from);
                 if let Some(lsn) = matches.ok_or_else(|| file.wrong("a row cannot be read"))? {
                     rows.push_back(row);
                     self.order.push_back((lsn, number));
@@ -117,20 +118,38 @@ impl Plan {
     }
 }
 
-/// The position of a row that matches; the outer `None` where the row cannot be read.
-fn matches(
+/// The columns that [`matches`] needs.
+pub(crate) fn columns(filter: &Filter, only_open: bool) -> Vec<&'static str> {
+    let wanted = [
+        Some("lsn"),
+        Some("received_at"),
+        only_open.then_some("event_id"),
+        filter.revision.map(|_| "revision"),
+        filter.wants_findings().then_some("findings"),
+    ];
+    wanted.into_iter().flatten().collect()
+}
+
+/// The position of a row that matches, where it stands at or after `from`, and, with an index, where
+/// it is not settled. The outer `None` where the row cannot be read.
+pub(crate) fn matches(
     batch: &Small,
     row: usize,
     filter: &Filter,
-    revision: Option<&str>,
+    open: Option<&Settled>,
     from: Lsn,
 ) -> Option<Option<Lsn>> {
     let lsn = batch.lsn(row)?;
-    if lsn < from || !filter.wants_time(batch.received_at(row)?) {
+    if lsn < from || !filter.wants_time(batch.time("received_at", row)?) {
         return Some(None);
     }
-    if let Some(revision) = revision
-        && batch.text("revision", row)? != revision
+    if let Some(revision) = filter.revision
+        && batch.text("revision", row)?.parse().ok() != Some(revision)
+    {
+        return Some(None);
+    }
+    if let Some(settled) = open
+        && settled.get(batch.event_id(row)?).is_some()
     {
         return Some(None);
     }

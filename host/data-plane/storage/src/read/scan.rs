@@ -1,11 +1,14 @@
 //! Many events in the order of the log, page by page; see the module above.
 
+use std::sync::Arc;
+
 use tidegate_types::Lsn;
-use tidegate_wal::{Group, Reader};
+use tidegate_wal::{Group, Reader, Record};
 
 use super::plan::Plan;
 use super::{Filter, ReadError, StoredEvent, StoredEvents};
 use crate::manifest::index::Entries;
+use crate::quarantine::settled::Settled;
 
 /// Rows that a page looks at before it is given back with what it has.
 const LOOK_AT: u64 = 200_000;
@@ -50,6 +53,8 @@ pub struct Scan {
     stored: StoredEvents,
     tenant: String,
     filter: Filter,
+    /// With this only events that are not settled.
+    open: Option<Arc<Settled>>,
     /// The next position to look at, and the first that is not looked at any more.
     position: Lsn,
     end: Lsn,
@@ -69,7 +74,12 @@ impl Scan {
         let position = after.map_or(Lsn(0), |Cursor(lsn)| lsn);
         let end = if filter.is_empty() { position } else { stored.wal.durable_end() };
         let (entries, plan, reader, group) = (None, None, None, None);
-        Self { stored, tenant, filter, position, end, entries, plan, reader, group }
+        Self { stored, tenant, filter, open: None, position, end, entries, plan, reader, group }
+    }
+
+    /// Leaves out what is settled.
+    pub(crate) fn without(self, settled: Arc<Settled>) -> Self {
+        Self { open: Some(settled), ..self }
     }
 
     /// The position in the log that was reached, and where the scan ends.
@@ -169,7 +179,8 @@ impl Scan {
             return Ok(None);
         }
         let folder = &self.stored.folder;
-        Plan::of(&entry, folder, &self.tenant, &self.filter, self.position).map(Some)
+        let open = self.open.as_deref();
+        Plan::of(&entry, folder, &self.tenant, &self.filter, open, self.position).map(Some)
     }
 
     fn step_in_log(&mut self, looked_at: &mut u64) -> Result<Option<StoredEvent>, ReadError> {
@@ -191,8 +202,14 @@ impl Scan {
         }
         let Some(group) = &self.group else { return Ok(None) };
         let (tenant, filter, end) = (&self.tenant, &self.filter, self.end);
+        let open = |record: &Record<'_>| {
+            self.open.as_ref().is_none_or(|settled| settled.get(record.event_id).is_none())
+        };
         let mut wanted = group.records().filter(|(lsn, record)| {
-            (position..end).contains(lsn) && record.tenant == tenant && filter.wants_record(record)
+            (position..end).contains(lsn)
+                && record.tenant == tenant
+                && filter.wants_record(record)
+                && open(record)
         });
         let event = wanted.next().map(|(lsn, record)| StoredEvent::of(lsn, &record));
         if event.is_none() {

@@ -12,7 +12,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::{Columns, Rows};
-use crate::publish::partition::{Partition, root};
+use crate::publish::partition::Partition;
 
 /// Columns whose values hardly repeat, or are long: a dictionary would be built in vain.
 const NO_DICTIONARY: [&str; 6] =
@@ -94,16 +94,16 @@ impl Columns {
 }
 
 /// The names in full go into the file's metadata: a path may have cut them.
-fn names(partition: &Partition) -> [KeyValue; 3] {
+pub(super) fn names(partition: &Partition) -> [KeyValue; 3] {
     let named = |key: &str, value: &str| KeyValue::new(format!("tidegate.{key}"), value.to_owned());
     [
-        named("status", root(partition.status)),
+        named("status", partition.set.folder()),
         named("tenant", &partition.tenant),
         named("type", &partition.event_type),
     ]
 }
 
-fn properties() -> Result<WriterProperties, ParquetError> {
+pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(None)

@@ -13,7 +13,7 @@ use tidegate_wal::Stored;
 
 use super::*;
 use crate::layout::Kind;
-use crate::publish::partition::Partition;
+use crate::publish::partition::{DataSet, Partition};
 
 fn record<'a>(original: &'a str) -> Record<'a> {
     Record {
@@ -38,7 +38,7 @@ fn layout(members: &[(&str, Kind)]) -> Arc<Layout> {
 
 fn read_back(rows: Rows) -> RecordBatch {
     let partition = Partition {
-        status: Stored::Accepted,
+        set: DataSet::Accepted,
         tenant: "acme".into(),
         event_type: "a/b".into(),
         day: 0,

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_types::Lsn;
-use tidegate_wal::ReadError;
 
 use crate::manifest::ManifestError;
 use crate::publish::partition::DateBounds;
+use crate::read::ReadError;
 
 /// Most bytes that `flush_bytes` may be: text columns of one file hold less than 2 GiB.
 pub const MAX_FLUSH_BYTES: u64 = 512 << 20;
@@ -39,6 +39,9 @@ pub struct StorageOptions {
     pub retry_at_most: Duration,
     /// How long keys of published records must stay known to dedup. 60 minutes.
     pub dedup_window: Duration,
+    /// Most events of the quarantine that may be settled, at about 40 bytes of memory each; see
+    /// [`crate::quarantine`]. 1,000,000.
+    pub max_settled: usize,
 }
 
 impl StorageOptions {
@@ -55,6 +58,7 @@ impl StorageOptions {
             retry_after: Duration::from_millis(100),
             retry_at_most: Duration::from_secs(30),
             dedup_window: Duration::from_secs(3600),
+            max_settled: 1_000_000,
         }
     }
 
@@ -95,7 +99,11 @@ pub enum OpenError {
     /// The log is another one, or an older copy: its positions would be given out twice.
     #[error("the log ends at {end}, but the storage has published all before {next}")]
     LogBehind { end: Lsn, next: Lsn },
+    #[error("cannot read what is settled: {0}")]
+    Settled(#[source] ReadError),
+    #[error("more than {max} events of the quarantine are settled: raise the maximum")]
+    TooManySettled { max: usize },
     /// The log cannot give the first record that is not published. Nothing was changed.
     #[error("the log cannot be read from {next}, where the storage ends: {source}")]
-    Log { next: Lsn, source: ReadError },
+    Log { next: Lsn, source: tidegate_wal::ReadError },
 }

@@ -12,7 +12,7 @@ use arrow_array::types::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use tidegate_types::{Digest, EventId};
-use tidegate_wal::{RecordBatch, Stored, WalOptions};
+use tidegate_wal::{Action, Disposition, Record, RecordBatch, Stored, WalOptions};
 
 use super::*;
 use crate::layout::{Kind, Layout};
@@ -85,7 +85,7 @@ impl World {
         self.folder.path().join("storage")
     }
 
-    /// Appends one group of records; they vary in status, tenant, type, date and revision.
+    /// Appends one group of records; they vary in kind, status, tenant, type, date and revision.
     fn append(&mut self, count: u64) {
         let mut batch = RecordBatch::default();
         for n in self.appended..self.appended + count {
@@ -104,7 +104,14 @@ impl World {
                 findings: b"",
                 context: b"",
             };
-            batch.push(&record).unwrap();
+            match action(n) {
+                None => batch.push(&record).unwrap(),
+                Some(action) => {
+                    let at = UnixMillis(1_700_000_000_000);
+                    let one = Disposition { action, by: "me", reason: "so", at, record };
+                    batch.push_disposition(&one).unwrap();
+                }
+            }
         }
         self.appended += count;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -128,27 +135,56 @@ impl World {
     /// Every record exactly once, in the right place; and no files but the published ones.
     fn check(&self) {
         let entries = manifest::read(&self.storage()).unwrap();
-        let mut found = BTreeMap::new();
+        let (mut found, mut decided) = (BTreeMap::new(), BTreeMap::new());
         let mut paths = Vec::new();
         for file in entries.iter().flat_map(|entry| &entry.files) {
             let bytes = std::fs::read(self.storage().join(&file.path)).unwrap();
             assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (file.bytes, file.sha256));
-            let rows = read_rows(&self.storage().join(&file.path));
+            paths.push(file.path.clone());
+            let whole = self.storage().join(&file.path);
+            if file.path.starts_with("dispositions/") {
+                assert!(file.path.contains("/event_date=2023-11-14/"), "{}", file.path);
+                for lsn in read_positions(&whole) {
+                    *decided.entry(lsn).or_insert(0) += 1;
+                }
+                continue;
+            }
+            let rows = read_rows(&whole);
             assert_eq!(rows.len() as u64, file.rows);
             for (lsn, n) in rows {
+                let released = file.path.ends_with("-released.parquet");
+                assert_eq!(released, action(n).is_some(), "{}", file.path);
                 let quarantined = file.path.starts_with("quarantine/");
-                assert_eq!(quarantined, n % 5 == 0, "{}", file.path);
+                assert_eq!(quarantined, n % 5 == 0 && !released, "{}", file.path);
                 assert_eq!(file.path.contains("tenant=other/"), n % 7 == 0, "{}", file.path);
                 assert!(file.path.contains("/type=nasty%2F..%2Ftype/"), "{}", file.path);
                 *found.entry((lsn, n)).or_insert(0) += 1;
             }
-            paths.push(file.path.clone());
         }
-        let expected = (0..self.appended).map(|n| ((n, n), 1)).collect::<BTreeMap<_, _>>();
-        assert_eq!(found, expected);
+        let is_event = |n: &u64| action(*n) != Some(Action::Discarded);
+        let expected = (0..self.appended).filter(is_event).map(|n| ((n, n), 1));
+        assert_eq!(found, expected.collect::<BTreeMap<_, _>>());
+        let expected = (0..self.appended).filter(|n| action(*n).is_some()).map(|n| (n, 1));
+        assert_eq!(decided, expected.collect::<BTreeMap<_, _>>());
         paths.sort();
         assert_eq!(files(&self.storage()), paths);
     }
+}
+
+/// Some positions hold decisions about events.
+fn action(n: u64) -> Option<Action> {
+    (n % 9 == 4).then(|| Action::ALL[(n / 9 % 3) as usize])
+}
+
+fn read_positions(path: &Path) -> Vec<u64> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    let mut positions = Vec::new();
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        let lsn = batch.column_by_name("lsn").unwrap().as_primitive::<Int64Type>();
+        positions.extend(lsn.values().iter().map(|lsn| *lsn as u64));
+    }
+    positions
 }
 
 fn read_rows(path: &Path) -> Vec<(u64, u64)> {
@@ -165,9 +201,9 @@ fn read_rows(path: &Path) -> Vec<(u64, u64)> {
     rows
 }
 
-/// All files below `accepted` and `quarantine`.
+/// All files below the folders of the data sets.
 fn files(storage: &Path) -> Vec<String> {
-    let mut folders = vec![storage.join("accepted"), storage.join("quarantine")];
+    let mut folders = crate::publish::partition::ROOTS.map(|root| storage.join(root)).to_vec();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -231,6 +267,9 @@ fn dates_come_from_the_event_or_from_the_receipt() {
     let mut process = world.start(None);
     assert!(world.flush(&mut process).unwrap().is_ok());
     for file in manifest::read(&world.storage()).unwrap().iter().flat_map(|entry| &entry.files) {
+        if file.path.starts_with("dispositions/") {
+            continue;
+        }
         for (_, n) in read_rows(&world.storage().join(&file.path)) {
             let day =
                 if n % 4 == 0 { "2023-11-14".into() } else { format!("2013-01-0{}", n % 3 + 1) };
@@ -239,6 +278,7 @@ fn dates_come_from_the_event_or_from_the_receipt() {
     }
     let layouts = files(&world.storage())
         .iter()
+        .filter(|path| !path.starts_with("dispositions/") && !path.ends_with("-released.parquet"))
         .map(|path| path.rsplit('-').next().unwrap().to_owned())
         .collect::<std::collections::BTreeSet<_>>();
     assert_eq!(layouts.len(), 2, "one file for each layout");
@@ -285,7 +325,7 @@ fn a_failure_of_any_step_leaves_no_rubbish_and_is_tried_again() {
             assert!(published || decided.is_empty(), "step {at}");
             world.append(5);
             assert!(world.flush(&mut process).unwrap().is_ok(), "step {at}");
-            assert_eq!(process.shared.state().totals.rows, 11);
+            assert_eq!(process.shared.state().totals.rows, 12, "a release has two rows");
             world.check();
             at += 1;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tidegate_types::{EventId, Lsn};
 
-use crate::record::{KeyMark, Record, Stored};
+use crate::record::{Disposition, KeyMark, Record, Stored};
 use crate::recovery::Damage;
 
 /// Positions from `first` up to but without `end`.
@@ -27,6 +27,10 @@ pub enum Replayed<'a> {
     Record {
         lsn: Lsn,
         record: Record<'a>,
+    },
+    Disposition {
+        lsn: Lsn,
+        disposition: Disposition<'a>,
     },
 }
 
@@ -60,6 +64,7 @@ pub struct RecoveryReport {
     pub first: Lsn,
     /// Position that the next record gets.
     pub next: Lsn,
+    /// Events and dispositions.
     pub records: u64,
     /// Keys from sidecars.
     pub keys: u64,

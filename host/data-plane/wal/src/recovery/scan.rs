@@ -9,7 +9,7 @@ use tidegate_types::Lsn;
 use crate::log::outcome::{OpenError, RecoveryReport, Replayed};
 use crate::log::shared::{Segment, SidecarFile};
 use crate::reader::check_records;
-use crate::record;
+use crate::record::{self, Entry};
 use crate::recovery::list::Listing;
 use crate::recovery::{Damage, io_error};
 use crate::segment::{self, Frames, HEADER_BYTES, Header, Tail};
@@ -161,9 +161,13 @@ fn scan_segment(
             .map_err(|error| corrupt(&path, offset, Damage::Record, error.to_string()))?;
         let mut rest = frame.records;
         for lsn in frame.first.0..frame.end().0 {
-            let Ok(record) = record::decode(&mut rest) else { break };
+            let Ok(entry) = record::decode(&mut rest) else { break };
             report.records += 1;
-            replay(Replayed::Record { lsn: Lsn(lsn), record });
+            let lsn = Lsn(lsn);
+            replay(match entry {
+                Entry::Event(record) => Replayed::Record { lsn, record },
+                Entry::Disposition(disposition) => Replayed::Disposition { lsn, disposition },
+            });
         }
         *next = Some(frame.end());
     }

@@ -144,5 +144,5 @@ fn what_is_read_from_the_middle_of_a_group_is_its_rest() {
     append(&wal, &events(9, &[5, 5])).unwrap();
     let group = beyond.next().unwrap().unwrap();
     assert_eq!((group.first(), group.end()), (Lsn(10), Lsn(11)));
-    assert_eq!(group.records().count(), 1);
+    assert_eq!(group.entries().count(), 1);
 }

@@ -54,7 +54,7 @@ fn groups_and_queue_are_bounded() {
     let first = wal.append(batch(&events(0, &[10])), None);
     disk.wait_for_gate();
     let answers: Vec<_> =
-        (0..40).map(|number| wal.append(batch(&events(number, &[300])), None)).collect();
+        (0..40).map(|number| wal.append(batch(&events(number * 11, &[300])), None)).collect();
     assert!(wal.stats().queued_bytes <= 4096);
     disk.stop_syncs(false);
     wait(first).unwrap();
@@ -130,7 +130,7 @@ fn many_threads_append_while_one_reads() {
             while (read.len() as u64) < all {
                 reader.wait_durable(tail.position(), Duration::from_secs(60));
                 while let Some(group) = tail.next().unwrap() {
-                    read.extend(group.records().map(|(lsn, record)| (lsn, record.event_id)));
+                    read.extend(group.entries().map(|(lsn, entry)| (lsn, support::id_of(&entry))));
                 }
             }
             read

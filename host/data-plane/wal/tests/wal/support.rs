@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tidegate_types::{Digest, EventId, Lsn, UnixMillis};
 use tidegate_wal::{
-    AppendError, KeyMark, LsnRange, OpenError, Record, RecordBatch, RecoveryReport, Replayed,
-    Stored, Wal, WalOptions,
+    Action, AppendError, Disposition, Entry, KeyMark, LsnRange, OpenError, Record, RecordBatch,
+    RecordTooLarge, RecoveryReport, Replayed, Stored, Wal, WalOptions,
 };
 
 use crate::disks::test_disk::TestDisk;
@@ -27,7 +27,46 @@ impl Event {
     pub(crate) fn mark(self) -> Option<KeyMark> {
         let byte = self.number as u8;
         let mark = KeyMark { key: [byte; 16], fingerprint: [byte ^ 0x55; 16] };
-        (!self.number.is_multiple_of(5)).then_some(mark)
+        (!self.number.is_multiple_of(5) && self.action().is_none()).then_some(mark)
+    }
+
+    /// Some are dispositions, the last of the samples in `damage` a release.
+    fn action(self) -> Option<Action> {
+        let nth = self.number / 11;
+        (self.number % 11 == 10).then(|| Action::ALL[(nth as usize + 1) % 3])
+    }
+
+    /// Adds it to a batch.
+    fn push(self, batch: &mut RecordBatch) -> Result<(), RecordTooLarge> {
+        self.record(|record| match self.action() {
+            None => batch.push(record),
+            Some(action) => batch.push_disposition(&disposition(action, self.number, *record)),
+        })
+    }
+
+    /// The event of a disposition that came back unchanged.
+    fn of_disposition(one: &Disposition<'_>) -> Self {
+        let number = one.record.event_id.received_at().0 - 1_700_000_000_000;
+        let event = Self { number, bytes: one.record.original.len() };
+        event.record(|record| {
+            let mine = disposition(event.action().expect("a disposition"), number, *record);
+            let record = match one.action {
+                Action::Released | Action::PatchedAndReleased => {
+                    Record { key: None, status: Stored::Accepted, ..mine.record }
+                }
+                Action::Discarded => Record {
+                    key: None,
+                    status: Stored::Quarantined,
+                    event_time: None,
+                    patches: b"",
+                    context: b"",
+                    ..mine.record
+                },
+            };
+            let record = if event.bytes == 0 { Record { original: b"", ..record } } else { record };
+            assert_eq!(*one, Disposition { record, ..mine }, "of event {number}");
+        });
+        event
     }
 
     pub(crate) fn id(self) -> EventId {
@@ -61,6 +100,10 @@ impl Event {
     }
 }
 
+fn disposition(action: Action, number: u64, record: Record<'_>) -> Disposition<'_> {
+    Disposition { action, by: "operator", reason: "it was late", at: UnixMillis(number), record }
+}
+
 /// A new directory, in memory where there is such a file system: these tests make many thousands.
 pub(crate) fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
@@ -74,7 +117,7 @@ pub(crate) fn events(first: u64, sizes: &[usize]) -> Vec<Event> {
 pub(crate) fn batch(events: &[Event]) -> RecordBatch {
     let mut batch = RecordBatch::default();
     for event in events {
-        event.record(|record| batch.push(record)).expect("events of tests are small");
+        event.push(&mut batch).expect("events of tests are small");
     }
     batch
 }
@@ -113,6 +156,9 @@ pub(crate) fn open(options: WalOptions) -> Result<(Wal, RecoveryReport, Told), O
             assert!(event.is(&record), "the record of event {number} was changed");
             told.records.push((lsn, record.event_id));
         }
+        Replayed::Disposition { lsn, disposition } => {
+            told.records.push((lsn, Event::of_disposition(&disposition).id()));
+        }
     })?;
     assert_eq!(report.records, told.records.len() as u64);
     assert_eq!(report.keys, told.keys.len() as u64);
@@ -135,12 +181,19 @@ pub(crate) fn read_from(wal: &Wal, from: Lsn) -> Vec<(Lsn, EventId)> {
     let mut out = Vec::new();
     while let Some(group) = reader.next().expect("a readable log") {
         assert_eq!(group.first().0, from.0 + out.len() as u64);
-        out.extend(group.records().map(|(lsn, record)| (lsn, record.event_id)));
+        out.extend(group.entries().map(|(lsn, entry)| (lsn, id_of(&entry))));
         assert_eq!(group.end().0, from.0 + out.len() as u64);
         assert_eq!(group.end(), reader.position());
     }
     assert!((from.0..).zip(&out).all(|(expected, (lsn, _))| lsn.0 == expected));
     out
+}
+
+pub(crate) fn id_of(entry: &Entry<'_>) -> EventId {
+    match entry {
+        Entry::Event(record) => record.event_id,
+        Entry::Disposition(one) => Event::of_disposition(one).id(),
+    }
 }
 
 /// Positions and ids as they must be read for events whose first has position `first`.

@@ -1,166 +1,14 @@
 //! Stored events read back, from files and from the log, while both move (P3: what judged an event
 //! can be read again).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
-
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use proptest::prelude::*;
-use tidegate_event::patch::{self, Op, Patch};
-use tidegate_storage::layout::Kind;
 use tidegate_storage::read::{Cursor, Filter, Lookup, Page, PageLimit, StoredEvent, StoredEvents};
-use tidegate_storage::{Layout, Layouts, Storage, StorageOptions};
-use tidegate_types::{Digest, EventId, Finding, Lsn, RuleName, Severity, UnixMillis};
-use tidegate_wal::{Record, RecordBatch, Stored, Wal, WalOptions};
+use tidegate_types::{Digest, EventId, Lsn, UnixMillis};
+use tidegate_wal::Stored;
 
-const LONG: Duration = Duration::from_secs(60);
-const BEGIN: u64 = 1_700_000_000_000;
-
-struct ByRevision;
-
-impl Layouts for ByRevision {
-    fn layout(&self, _: &str, _: &str, revision: &Digest) -> Arc<Layout> {
-        let members = (revision.0[0] == 2).then(|| ("n".to_owned(), Kind::Integer));
-        Arc::new(Layout::new(members.into_iter().collect()))
-    }
-}
-
-/// A gateway's storage, and what must be in it, by position.
-struct World {
-    running: Option<(Wal, Storage)>,
-    model: Vec<StoredEvent>,
-    folder: tempfile::TempDir,
-}
-
-impl World {
-    fn new() -> Self {
-        // In memory where there is such a file system: the log syncs often.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let mut world = Self { running: None, model: Vec::new(), folder };
-        world.open();
-        world
-    }
-
-    fn open(&mut self) {
-        let mut options = StorageOptions::new(self.folder.path().join("storage"));
-        options.flush_bytes = 60_000;
-        options.max_open_partitions = 8;
-        let (opened, _) = Storage::open(options, Arc::new(ByRevision)).unwrap();
-        let mut options = WalOptions::new(self.folder.path().join("wal"));
-        options.low_water_bytes = 0;
-        options.segment_bytes = 32 << 10;
-        options.group_bytes = 8 << 10;
-        let (wal, _) = Wal::open(options, &mut |_| ()).unwrap();
-        let storage = opened.start(wal.clone()).unwrap();
-        self.running = Some((wal, storage));
-    }
-
-    fn restart(&mut self) {
-        drop(self.running.take());
-        self.open();
-    }
-
-    fn storage(&self) -> &Storage {
-        &self.running.as_ref().unwrap().1
-    }
-
-    fn events(&self) -> StoredEvents {
-        self.storage().events()
-    }
-
-    fn append(&mut self, count: u64) {
-        let first = self.model.len() as u64;
-        let events: Vec<_> = (first..first + count).map(event).collect();
-        append(&self.running.as_ref().unwrap().0, &events);
-        self.model.extend(events);
-    }
-
-    fn expected(&self, tenant: &str, wanted: &Wanted) -> Vec<StoredEvent> {
-        let wants = |event: &&StoredEvent| event.tenant == tenant && wanted.wants(event);
-        self.model.iter().filter(wants).cloned().collect()
-    }
-}
-
-/// The event at a position: all of it follows from the number.
-fn event(n: u64) -> StoredEvent {
-    // A clock that now and then goes back.
-    let at = UnixMillis(BEGIN + n * 10 - if n.is_multiple_of(13) { 500 } else { 0 });
-    let mut patches = Vec::new();
-    if n.is_multiple_of(3) {
-        for (op, pointer, value) in
-            [(Op::Set, "/a\"b/ü~1", " [1.50 , \"\\u00fc\"] "), (Op::Remove, "/gone", "")]
-        {
-            patch::encode(&mut patches, Patch { op, pointer, value: value.as_bytes() }).unwrap();
-        }
-    }
-    let finding = |rule: &str, code: &str, pointer: Option<&str>, detail: &str| Finding {
-        rule: RuleName::new(rule).unwrap(),
-        code: code.into(),
-        severity: Severity::Soft,
-        pointer: pointer.map(Into::into),
-        detail: detail.into(),
-    };
-    let findings = match n % 4 {
-        0 => vec![],
-        1 => vec![finding("airports", "late", Some("/n"), "says \"no\"\n")],
-        2 => vec![finding("airports", "early", None, ""), finding("other", "late", Some(""), "ü")],
-        _ => vec![finding("other", "early", None, "")],
-    };
-    let findings =
-        if findings.is_empty() { vec![] } else { serde_json::to_vec(&findings).unwrap() };
-    let padding = "x".repeat((n * 37 % 400) as usize);
-    StoredEvent {
-        event_id: EventId::from_parts(at, 0, n),
-        lsn: Lsn(n),
-        tenant: if n % 7 == 2 { "other" } else { "acme" }.to_owned(),
-        event_type: match n % 5 {
-            0 => "flight/../é".to_owned(),
-            1 => "t".repeat(255),
-            _ => "flight".to_owned(),
-        },
-        status: if n % 6 == 1 { Stored::Quarantined } else { Stored::Accepted },
-        revision: Digest([1 + u8::from(n % 11 > 5); 32]),
-        event_time: (!n.is_multiple_of(4)).then_some(UnixMillis(BEGIN - n % 3 * 86_400_000)),
-        original: format!("{{\"n\" : {n}, \"padding\":\"{padding}\"}}").into_bytes(),
-        patches,
-        findings,
-        context: if n.is_multiple_of(2) {
-            format!("{{\"0\":{n},\"node\":\"n\\u0031\"}}").into_bytes()
-        } else {
-            vec![]
-        },
-    }
-}
-
-fn append(wal: &Wal, events: &[StoredEvent]) {
-    events.chunks(10).for_each(|some| append_group(wal, some));
-}
-
-fn append_group(wal: &Wal, events: &[StoredEvent]) {
-    let mut batch = RecordBatch::default();
-    for event in events {
-        batch
-            .push(&Record {
-                event_id: event.event_id,
-                status: event.status,
-                tenant: &event.tenant,
-                event_type: &event.event_type,
-                revision: event.revision,
-                key: None,
-                event_time: event.event_time,
-                original: &event.original,
-                patches: &event.patches,
-                findings: &event.findings,
-                context: &event.context,
-            })
-            .unwrap();
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(wal.append(batch, None)).unwrap();
-}
+use crate::support::{BEGIN, LONG, World, append, event, files};
 
 /// A filter in the terms of the model.
 #[derive(Clone, Debug, Default)]
@@ -206,6 +54,11 @@ impl Wanted {
                         && filter.code.as_deref().is_none_or(|code| code == &*finding.code)
                 }))
     }
+}
+
+fn expected(world: &World, tenant: &str, wanted: &Wanted) -> Vec<StoredEvent> {
+    let wants = |event: &&StoredEvent| event.tenant == tenant && wanted.wants(event);
+    world.model.iter().filter(wants).cloned().collect()
 }
 
 fn next(events: &StoredEvents, filter: Filter, from: Cursor, limit: PageLimit) -> Page {
@@ -278,7 +131,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn what_was_stored_is_found_wherever_it_is(moves in moves()) {
         let mut world = World::new();
@@ -293,7 +146,7 @@ proptest! {
                     for tenant in ["acme", "other", "nobody"] {
                         let limit = PageLimit { events, bytes };
                         let found = all(&world.events(), tenant, wanted.filter(), limit);
-                        prop_assert_eq!(found, world.expected(tenant, &wanted), "{:?}", wanted);
+                        prop_assert_eq!(found, expected(&world, tenant, &wanted), "{:?}", wanted);
                     }
                 }
                 Move::Page(events) => {
@@ -320,7 +173,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(slow, world.expected("acme", &Wanted::default()));
+        prop_assert_eq!(slow, expected(&world, "acme", &Wanted::default()));
     }
 }
 
@@ -337,8 +190,8 @@ impl Drop for Done<'_> {
 #[test]
 fn events_that_move_from_the_log_to_files_are_neither_lost_nor_doubled() {
     let world = World::new();
-    let (wal, storage) = world.running.as_ref().unwrap();
-    let total = 4_000u64;
+    let (wal, storage) = (world.wal(), world.storage());
+    let total = 2_500u64;
     let done = AtomicBool::new(false);
     let model: Vec<_> = (0..total).map(event).collect();
     std::thread::scope(|scope| {
@@ -394,30 +247,13 @@ fn events_that_move_from_the_log_to_files_are_neither_lost_nor_doubled() {
     assert!(matches!(old, Err(tidegate_wal::ReadError::Truncated { .. })), "the log has moved");
 }
 
-/// All parquet files below a folder.
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut folders = vec![folder.to_owned()];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "parquet") {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn events_of_files_that_were_removed_have_expired_and_the_others_are_read() {
     let mut world = World::new();
     world.append(60);
     world.storage().flush(LONG).unwrap();
     let events = world.events();
-    let gone: Vec<_> = files(world.folder.path())
+    let gone: Vec<_> = files(world.folder.path(), "")
         .into_iter()
         .filter(|path| path.to_string_lossy().contains("/quarantine/tenant=acme/"))
         .collect();
@@ -433,7 +269,7 @@ fn events_of_files_that_were_removed_have_expired_and_the_others_are_read() {
         events.scan("acme", Filter::default(), None).next_page(PageLimit::default()).unwrap();
     assert_eq!((page.expired_files, page.is_last), (gone.len() as u64, true));
     let accepted = Wanted { status: Some(false), ..Wanted::default() };
-    assert_eq!(page.events, world.expected("acme", &accepted));
+    assert_eq!(page.events, expected(&world, "acme", &accepted));
 }
 
 #[test]
@@ -441,7 +277,7 @@ fn damage_is_told_and_not_taken_for_an_end() {
     let mut world = World::new();
     world.append(60);
     world.storage().flush(LONG).unwrap();
-    for path in files(world.folder.path()) {
+    for path in files(world.folder.path(), "") {
         std::fs::write(path, "no parquet").unwrap();
     }
     let mut scan = world.events().scan("acme", Filter::default(), None);

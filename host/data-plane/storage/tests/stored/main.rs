@@ -1,0 +1,8 @@
+//! What is stored, read back and settled: the storage at its public boundary, over a real log.
+
+#[cfg(test)]
+mod quarantine;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod support;
