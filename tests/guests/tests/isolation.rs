@@ -90,6 +90,8 @@ fn an_endless_loop_of_one_tenant_leaves_the_other_alone() {
     let gateway = Gateway::start_with(&[
         ("PLUGINS__BREAKER_FAULTS", "1000000"),
         ("PLUGINS__BREAKER_PERCENT", "100"),
+        ("PLUGINS__TENANT_CPU_SHARE", "1s"),
+        ("PLUGINS__TENANT_CPU_BURST", "10m"),
     ]);
     let (hostile, neighbour) = (hostile_tenant(&gateway), neighbour(&gateway));
     let mut connection = gateway.connect();

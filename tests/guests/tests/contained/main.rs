@@ -2,15 +2,11 @@
 
 #![allow(clippy::indexing_slicing, reason = "a failed step of a test is a panic")]
 
-mod breaker;
 mod cache;
-mod fairness;
 mod faults;
 mod golden;
-mod limits;
-mod observed;
 mod outcomes;
 mod poison;
 mod refused;
+mod sharing;
 mod support;
-mod warm;
