@@ -11,4 +11,4 @@ pub mod shadow;
 pub use crate::event::context::{Context, InvalidContext};
 pub use diff::{Diff, DiffReport};
 pub use explain::{Explanation, explain};
-pub use judge::{Outcome, Recorded, Subject, compare};
+pub use judge::{Outcome, Recorded, Subject, WhenBusy, compare};

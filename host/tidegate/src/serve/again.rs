@@ -49,7 +49,9 @@ impl Node {
             }
             left -= recorded.len() as u64;
             diff.saw(recorded.len());
-            rejudge::compare(&candidate, tenant, self.gateway.node(), &recorded, &diff).await;
+            let node = self.gateway.node();
+            let wait = rejudge::WhenBusy::Wait;
+            rejudge::compare(&candidate, tenant, node, &recorded, &diff, wait).await;
             let (at, end) = scan.progress();
             progress.position.store(at.0, Ordering::Relaxed);
             progress.end.store(end.0, Ordering::Relaxed);

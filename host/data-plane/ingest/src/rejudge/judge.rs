@@ -148,6 +148,15 @@ impl Revision {
     }
 }
 
+/// What is done where the tenant's share of CPU time is left to the events that come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// The events are not compared.
+    GiveUp,
+    /// They are compared later.
+    Wait,
+}
+
 /// Has a candidate judge events that were judged before, and notes what came out differently.
 pub async fn compare(
     candidate: &Revision,
@@ -155,10 +164,22 @@ pub async fn compare(
     node: &Arc<str>,
     recorded: &[Recorded],
     diff: &Diff,
+    when_busy: WhenBusy,
 ) {
     let subjects: Vec<Subject> = recorded.iter().map(|one| one.subject.clone()).collect();
-    match candidate.judge(tenant, node, &subjects).await {
-        Ok(judged) => diff.enter(candidate, recorded, &judged),
-        Err(_) => diff.failed(recorded.len()),
+    loop {
+        match candidate.judge(tenant, node, &subjects).await {
+            Ok(judged) => diff.enter(candidate, recorded, &judged),
+            Err(EvaluateError::TenantBusy { retry_after_ms }) if when_busy == WhenBusy::Wait => {
+                tokio::time::sleep(Duration::from_millis(retry_after_ms.min(MOST_WAIT_MS))).await;
+                continue;
+            }
+            Err(EvaluateError::TenantBusy { .. }) => diff.shed(recorded.len()),
+            Err(_) => diff.failed(recorded.len()),
+        }
+        return;
     }
 }
+
+/// A tenant's share may change while it is waited for.
+const MOST_WAIT_MS: u64 = 1000;

@@ -10,7 +10,7 @@ use tidegate_event::Document;
 use tidegate_types::{EventId, Status, TenantId};
 use tokio::sync::mpsc;
 
-use super::judge::{Outcome, Recorded, Subject, compare};
+use super::judge::{Outcome, Recorded, Subject, WhenBusy, compare};
 use crate::event::context::Context;
 use crate::event::{self, Event};
 use crate::force::rollout::InForce;
@@ -92,7 +92,8 @@ async fn judge(mut receiver: mpsc::Receiver<Copied>, held: &AtomicUsize) {
         if let Some(rollout) = copied.in_force.shadow() {
             let Copied { tenant, node, recorded, took, .. } = &copied;
             rollout.diff.took_before(*took);
-            compare(&rollout.candidate, tenant, node, recorded, &rollout.diff).await;
+            compare(&rollout.candidate, tenant, node, recorded, &rollout.diff, WhenBusy::GiveUp)
+                .await;
         }
         held.fetch_sub(copied.bytes, Ordering::Relaxed);
     }

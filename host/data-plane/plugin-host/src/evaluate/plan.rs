@@ -275,12 +275,14 @@ impl Plan {
         &self,
         batch: impl Into<Arc<Batch>>,
     ) -> Result<Vec<Judgement>, EvaluateError> {
+        let mut batch = batch.into();
         let tenant = self.rules.first().map(|rule| &rule.rule.source.tenant);
-        if let Some(debt) = tenant.and_then(|tenant| tenant.debt()) {
-            let retry_after_ms = u64::try_from(debt.as_millis()).unwrap_or(u64::MAX) + 1;
+        let wait = tenant
+            .and_then(|tenant| if batch.again { tenant.wait_for_spare() } else { tenant.debt() });
+        if let Some(wait) = wait {
+            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) + 1;
             return Err(EvaluateError::TenantBusy { retry_after_ms });
         }
-        let mut batch = batch.into();
         let mut judgements = vec![Judgement::default(); batch.rows.len()];
         self.count_occurrences(&mut batch, &mut judgements);
         for rule in &self.rules {

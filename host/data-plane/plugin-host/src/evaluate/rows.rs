@@ -36,6 +36,8 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Each row comes from a request of its own.
     pub(super) apart: bool,
+    /// They were judged before, so nobody waits for it: events that come go first.
+    pub(super) again: bool,
     /// In a golden case the host columns are what the case says: for each row an object of them.
     pub(crate) given: Option<Arc<[Document]>>,
     /// For each `@occurrence…` column: the number of each row.
@@ -45,7 +47,15 @@ pub struct Batch {
 impl Batch {
     #[must_use]
     pub fn new(tenant: TenantId, node: Arc<str>, rows: Vec<Row>) -> Self {
-        Self { tenant, node, rows, apart: false, given: None, occurrences: HashMap::new() }
+        Self {
+            tenant,
+            node,
+            rows,
+            apart: false,
+            again: false,
+            given: None,
+            occurrences: HashMap::new(),
+        }
     }
 
     /// Rows that come from a request each.
@@ -68,7 +78,7 @@ impl Batch {
             }
         }
         let rows = rows.into_iter().map(|(row, _)| row).collect();
-        Self { tenant, node, rows, apart: true, given: None, occurrences }
+        Self { tenant, node, rows, apart: true, again: true, given: None, occurrences }
     }
 
     /// Some of its rows, by their places, with the numbers that they have in the whole.
@@ -83,6 +93,7 @@ impl Batch {
             node: Arc::clone(&self.node),
             rows: places.iter().filter_map(|at| self.rows.get(*at).cloned()).collect(),
             apart: self.apart,
+            again: self.again,
             given: None,
             occurrences: occurrences.collect(),
         }

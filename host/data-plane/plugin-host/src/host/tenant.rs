@@ -86,6 +86,12 @@ impl Tenant {
         self.cpu.take(self.clock.nanos(), nanos(cpu));
     }
 
+    /// How long what nobody waits for must wait: until half of what can be saved up is there, which
+    /// is left to the events that come.
+    pub(crate) fn wait_for_spare(&self) -> Option<Duration> {
+        self.cpu.wait_for_half(self.clock.nanos())
+    }
+
     /// How long the tenant must wait, where its rules took more CPU time than its share.
     pub(crate) fn debt(&self) -> Option<Duration> {
         let debt = self.cpu.debt(self.clock.nanos());

@@ -49,6 +49,13 @@ impl Bucket {
         owed.map(Duration::from_nanos)
     }
 
+    /// How long it takes until half of what can be saved is there; `None` where it is.
+    pub(crate) fn wait_for_half(&self, now: u64) -> Option<Duration> {
+        let half = self.time_of(self.burst.load(Ordering::Relaxed) / 2);
+        let owed = self.earned_at.load(Ordering::Relaxed).saturating_add(half).checked_sub(now);
+        owed.filter(|owed| *owed > 0).map(Duration::from_nanos)
+    }
+
     /// Takes as many of `count` as there are. Answers how many.
     pub(crate) fn take_some(&self, now: u64, count: u64) -> u64 {
         (0..count).take_while(|_| self.debt(now).is_none()).inspect(|_| self.take(now, 1)).count()
@@ -95,6 +102,17 @@ mod tests {
         bucket.take(now, 10);
         assert_eq!(bucket.debt(now), Some(Duration::from_millis(1100)));
         assert_eq!(bucket.debt(now + 1_100_000_000), None);
+    }
+
+    #[test]
+    fn half_is_left_to_others() {
+        let (bucket, now) = (Bucket::default(), 1 << 50);
+        bucket.set(10, 20);
+        assert_eq!(bucket.wait_for_half(now), None);
+        bucket.take(now, 15);
+        assert_eq!(bucket.debt(now), None);
+        assert_eq!(bucket.wait_for_half(now), Some(Duration::from_millis(500)));
+        assert_eq!(bucket.wait_for_half(now + 500_000_000), None);
     }
 
     #[test]
