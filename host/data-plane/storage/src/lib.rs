@@ -25,7 +25,6 @@
 
 mod storage;
 
-pub mod layout;
 pub mod manifest;
 
 mod worker;
@@ -37,10 +36,10 @@ pub mod quarantine;
 pub mod read;
 mod table_file;
 
-pub use layout::{Layout, Layouts};
 pub use publish::partition::DateBounds;
 pub use quarantine::Quarantine;
 pub use read::{StoredEvent, StoredEvents};
+pub use rows::layout::{self, Layout, Layouts};
 pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};
 pub use table_file::{TableFile, TableFileError, TableLimits, read_table};

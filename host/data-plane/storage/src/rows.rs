@@ -19,6 +19,7 @@
 
 mod dispositions;
 pub(crate) mod findings;
+pub mod layout;
 mod parquet_file;
 pub(crate) mod patches;
 mod typed;
