@@ -21,7 +21,8 @@
 //! storage.close();
 //! ```
 //!
-//! Beside that it reads the Parquet files that reference tables are uploaded as (see `table_file`).
+//! Beside that it reads the Parquet files that reference tables are uploaded as (see
+//! `read::table_file`).
 
 mod storage;
 
@@ -35,12 +36,11 @@ mod rows;
 
 pub mod quarantine;
 pub mod read;
-mod table_file;
 
 pub use layout::{Layout, Layouts};
 pub use publish::partition::DateBounds;
 pub use quarantine::Quarantine;
+pub use read::table_file::{TableFile, TableFileError, TableLimits, read_table};
 pub use read::{StoredEvent, StoredEvents};
 pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};
-pub use table_file::{TableFile, TableFileError, TableLimits, read_table};
