@@ -8,7 +8,6 @@ pub mod serve;
 pub mod state;
 pub mod token;
 
-mod follow;
 mod routes;
 
 mod request;

@@ -5,7 +5,7 @@ mod plugins;
 pub(crate) mod revisions;
 mod schemas;
 mod status;
-mod tables;
+pub(crate) mod tables;
 mod tenants;
 
 use axum::Router;

@@ -21,7 +21,8 @@
 //! storage.close();
 //! ```
 //!
-//! Beside that it reads the Parquet files that reference tables are uploaded as (see `table_file`).
+//! Beside that it reads the Parquet files that reference tables are uploaded as (see
+//! `read::table_file`).
 
 mod storage;
 
@@ -34,12 +35,11 @@ mod rows;
 
 pub mod quarantine;
 pub mod read;
-mod table_file;
 
 pub use publish::partition::DateBounds;
 pub use quarantine::Quarantine;
+pub use read::table_file::{TableFile, TableFileError, TableLimits, read_table};
 pub use read::{StoredEvent, StoredEvents};
 pub use rows::layout::{self, Layout, Layouts};
 pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};
-pub use table_file::{TableFile, TableFileError, TableLimits, read_table};

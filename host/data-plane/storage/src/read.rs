@@ -29,6 +29,7 @@ pub(crate) mod file;
 mod find;
 pub(crate) mod plan;
 mod scan;
+pub mod table_file;
 
 use std::io;
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ fn table(rows: u32) -> String {
     let mut csv = String::from("tailnum,name,size,kind,note\n");
     for row in 0..rows {
         // Far from the order of the keys.
-        let key = row.wrapping_mul(2_654_435_761) % rows;
+        let key = u64::from(row) * 2_654_435_761 % u64::from(rows);
         writeln!(csv, "N{key:07},\"plane, {row}\",{},jet,n{row}", row % 400).unwrap();
     }
     csv

@@ -1,5 +1,7 @@
 //! `/v1/tenants/{tenant}/tables`
 
+pub(crate) mod follow;
+
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,7 +12,6 @@ use tidegate_types::{Problem, TenantId};
 
 use crate::answer::{self, Answer};
 use crate::data_plane::ParquetLimits;
-use crate::follow;
 use crate::request::{self, Asked, At, PageQuery};
 use crate::state::AdminState;
 

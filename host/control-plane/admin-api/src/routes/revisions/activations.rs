@@ -12,9 +12,9 @@ use tidegate_types::{Digest, Problem, TenantId};
 
 use super::rollouts;
 use crate::answer::{self, Answer};
-use crate::follow;
 use crate::request::{self, Asked, At, PageQuery, from_json};
 use crate::routes::ADMIN;
+use crate::routes::tables::follow;
 use crate::state::AdminState;
 
 #[derive(Deserialize)]
