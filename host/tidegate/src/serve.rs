@@ -2,10 +2,10 @@
 //! it is told to stop.
 
 mod again;
+mod converge;
 mod data_plane;
 mod guard;
 mod in_force;
-mod layouts;
 mod options;
 mod recovery;
 mod stop;
@@ -62,6 +62,7 @@ fn start_log(config: &Config) {
 struct Parts {
     gateway: Arc<Gateway>,
     admin: AdminState,
+    node: Arc<Node>,
     storage: Arc<Storage>,
     wal: Wal,
 }
@@ -80,6 +81,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         raised(stopped.clone()),
     ));
     let guarding = tokio::spawn(guard::run(Arc::clone(&parts.gateway), parts.admin.clone()));
+    let converging = converge::start(&config, &parts.node).await?;
     let administering =
         tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
     parts.gateway.health.set_ready();
@@ -87,6 +89,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stop.received().await;
     tracing::info!("gateway stopping");
     guarding.abort();
+    converging.abort();
     parts.gateway.health.set_draining();
     // A second signal cuts it short.
     tokio::select! {
@@ -137,7 +140,7 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let plugins =
         PluginHost::new(options::plugins(config)?).context("the plugin host cannot start")?;
     let token = AdminToken::load_or_create(&config.admin.token_file)?;
-    let layouts = Arc::new(layouts::CatalogLayouts::new(Arc::clone(&catalog)));
+    let layouts = Arc::new(recovery::layouts::CatalogLayouts::new(Arc::clone(&catalog)));
     let settings = config.clone();
     let recovered =
         tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
@@ -158,7 +161,7 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let admin = admin.context("the built-in rules cannot be registered")?;
     node.publish().await.context("the active revisions cannot be put in force")?;
     admin.catch_up().await.context("followed tables cannot be read")?;
-    Ok(Parts { gateway, admin, storage, wal })
+    Ok(Parts { gateway, admin, node, storage, wal })
 }
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Arc<Catalog>> {

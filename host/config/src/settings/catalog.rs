@@ -19,6 +19,11 @@ section! {
         /// How long one statement may take in PostgreSQL. A transaction whose node stands still for
         /// a third of it is ended, so that other nodes can write.
         statement_timeout: Duration = time("30s", "1s", "10m");
+        /// PostgreSQL tells nodes of changes at once; so often they look where it could not.
+        poll_interval: Duration = time("5s", "100ms", "1h");
+        /// Nodes that share a catalog are lost when they were not seen for this long. Each reports six
+        /// times in it.
+        node_lost_after: Duration = time("30s", "600ms", "1h");
     }
 }
 

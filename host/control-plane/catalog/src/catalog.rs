@@ -124,6 +124,12 @@ impl Catalog {
         })
     }
 
+    /// Do other nodes share the catalog?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits

@@ -4,6 +4,7 @@
 mod artifacts;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -27,7 +28,7 @@ use artifacts::Parts;
 
 /// This node.
 pub(super) struct Node {
-    catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Catalog>,
     plugins: Arc<PluginHost>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) storage: Arc<Storage>,
@@ -37,6 +38,8 @@ pub(super) struct Node {
     pub(super) warm: Warm,
     /// What tenants and revisions share.
     tables: Arc<TableCache>,
+    /// The version of the desired state that is in force.
+    pub(super) applied: AtomicU64,
     /// Held while a snapshot is made, so that an older one never replaces a newer one.
     publishing: tokio::sync::Mutex<()>,
 }
@@ -61,6 +64,7 @@ impl Node {
             schemas,
             warm: Warm::default(),
             tables: Arc::default(),
+            applied: AtomicU64::new(0),
             publishing: tokio::sync::Mutex::default(),
         }
     }
@@ -135,8 +139,9 @@ impl DataPlane for Node {
         Box::pin(async move {
             let _turn = self.publishing.lock().await;
             match self.snapshot().await {
-                Ok(snapshot) => {
+                Ok((snapshot, version)) => {
                     self.gateway.publish(snapshot);
+                    self.applied.store(version, Ordering::Release);
                     Ok(())
                 }
                 Err(error) => Err(Problem::new(ProblemType::Internal, format!("{error:#}"))),

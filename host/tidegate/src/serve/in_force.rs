@@ -15,6 +15,8 @@ use super::data_plane::{Node, told};
 
 /// What the catalog says, read at one go.
 struct Desired {
+    /// Read first: what follows is at least as new.
+    version: u64,
     active: Vec<(TenantId, Activation, StoredRevision)>,
     rollouts: HashMap<TenantId, RunningRollout>,
     keys: Vec<KeyRecord>,
@@ -42,8 +44,8 @@ impl Node {
         self.warm.get(tenant, digest)
     }
 
-    /// What is desired, made to run. What has not changed is taken as it is.
-    pub(super) async fn snapshot(&self) -> anyhow::Result<Snapshot> {
+    /// What is desired, made to run, and its version. What has not changed is taken as it is.
+    pub(super) async fn snapshot(&self) -> anyhow::Result<(Snapshot, u64)> {
         let desired = self.ask(read).await?;
         let before = self.gateway.snapshot();
         let mut tenants = Vec::with_capacity(desired.active.len());
@@ -68,7 +70,7 @@ impl Node {
             tenants.push((tenant, in_force));
         }
         self.warm.retain(tenants.iter().map(|(tenant, in_force)| (tenant, &**in_force)));
-        Ok(Snapshot::new(desired.keys.into_iter().map(key), tenants))
+        Ok((Snapshot::new(desired.keys.into_iter().map(key), tenants), desired.version))
     }
 
     async fn rollout(
@@ -91,8 +93,10 @@ impl Node {
 }
 
 fn read(catalog: &Catalog) -> Result<Desired, tidegate_catalog::CatalogError> {
+    let version = catalog.version()?;
     let rollouts = catalog.running_rollouts()?.into_iter();
     Ok(Desired {
+        version,
         active: catalog
             .active_revisions()?
             .into_iter()

@@ -1,6 +1,8 @@
 //! Opening what the node keeps, in the order that recovery needs: the manifest says from where the
 //! log is needed, the log refills the store of keys, and storage goes on where it ended.
 
+pub(super) mod layouts;
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -11,13 +11,13 @@ use tidegate_types::{Digest, TenantId};
 /// Layouts that are remembered; revisions in use are few.
 const REMEMBERED: usize = 4096;
 
-pub(super) struct CatalogLayouts {
+pub(in crate::serve) struct CatalogLayouts {
     catalog: Arc<Catalog>,
     known: Mutex<HashMap<(String, String, Digest), Arc<Layout>>>,
 }
 
 impl CatalogLayouts {
-    pub(super) fn new(catalog: Arc<Catalog>) -> Self {
+    pub(in crate::serve) fn new(catalog: Arc<Catalog>) -> Self {
         Self { catalog, known: Mutex::default() }
     }
 

@@ -1,0 +1,135 @@
+//! Keeps this node on what the catalog says, whichever node was told, and reports how far it is.
+//! A node whose catalog is its own is told by its own admin API alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tidegate_admin_api::DataPlane as _;
+use tidegate_catalog::{NodeReport, NodeRevisionState, Watch};
+use tidegate_config::Config;
+use tidegate_types::{Digest, TenantId, UnixMillis};
+use tokio::task::JoinHandle;
+
+use super::data_plane::Node;
+
+/// A node reports so many times before others take it for lost.
+const REPORTS: u32 = 6;
+
+/// Starts the task.
+///
+/// # Errors
+/// Where the catalog cannot be watched.
+pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<JoinHandle<()>> {
+    if !node.catalog.is_shared() {
+        return Ok(tokio::spawn(async {}));
+    }
+    let (catalog, poll) = (Arc::clone(&node.catalog), config.catalog.poll_interval);
+    let watch = tokio::task::spawn_blocking(move || catalog.watch(poll)).await?;
+    let watch = watch.context("the catalog cannot be watched")?;
+    let converging = Converging {
+        node: Arc::clone(node),
+        watch,
+        name: config.node.name.clone(),
+        lost_after: config.catalog.node_lost_after,
+        started_at: UnixMillis::now(),
+        told: HashMap::new(),
+    };
+    Ok(tokio::spawn(converging.run()))
+}
+
+/// How far a node is with what a tenant's events are to be judged by.
+type Told = (Digest, NodeRevisionState, String);
+
+struct Converging {
+    node: Arc<Node>,
+    watch: Watch,
+    name: String,
+    lost_after: Duration,
+    started_at: UnixMillis,
+    /// What the catalog knows from this node already.
+    told: HashMap<TenantId, Told>,
+}
+
+impl Converging {
+    async fn run(mut self) {
+        let mut heard = self.watch.subscribe();
+        let mut report = tokio::time::interval(self.lost_after / REPORTS);
+        let mut was_reached = true;
+        loop {
+            tokio::select! {
+                changed = heard.changed() => if changed.is_err() { return },
+                _ = report.tick() => {}
+            }
+            let now = heard.borrow_and_update().clone();
+            if let Some(problem) = now.problem.as_ref().filter(|_| was_reached) {
+                tracing::warn!(problem, "catalog out of reach: events go on as they were judged");
+            }
+            was_reached = now.problem.is_none();
+            if !was_reached {
+                continue;
+            }
+            if let Err(error) = self.converge(now.version).await {
+                tracing::warn!(cause = format!("{error:#}"), "node does not keep up with catalog");
+            }
+        }
+    }
+
+    async fn converge(&mut self, version: u64) -> anyhow::Result<()> {
+        let published = if version > self.node.applied.load(Ordering::Acquire) {
+            self.node.publish().await
+        } else {
+            Ok(())
+        };
+        let states = self.states().await?;
+        self.report(states).await?;
+        published.map_err(|problem| anyhow::anyhow!("{problem}"))
+    }
+
+    /// How far this node is with the active revision of each tenant.
+    async fn states(&self) -> anyhow::Result<HashMap<TenantId, Told>> {
+        let active = self.node.ask(|catalog| catalog.active_revisions()).await?;
+        let snapshot = self.node.gateway.snapshot();
+        let mut states = HashMap::with_capacity(active.len());
+        for active in active {
+            let (tenant, digest) = (active.tenant, active.revision.digest);
+            let in_force = snapshot.in_force(&tenant).map(|known| known.revision.digest);
+            let told = if in_force == Some(digest) {
+                (digest, NodeRevisionState::Active, String::new())
+            } else {
+                match self.node.running(&tenant, &active.revision).await {
+                    Ok(_) => (digest, NodeRevisionState::Compiled, String::new()),
+                    Err(error) => (digest, NodeRevisionState::Failed, format!("{error:#}")),
+                }
+            };
+            states.insert(tenant, told);
+        }
+        Ok(states)
+    }
+
+    async fn report(&mut self, states: HashMap<TenantId, Told>) -> anyhow::Result<()> {
+        let report = NodeReport {
+            name: self.name.clone(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            version_applied: self.node.applied.load(Ordering::Acquire),
+        };
+        let known = std::mem::take(&mut self.told);
+        let lost_after = self.lost_after;
+        // Where this fails everything is told again.
+        let told = self.node.ask(move |catalog| {
+            catalog.report_node(&report, lost_after)?;
+            for (tenant, told) in
+                states.iter().filter(|(tenant, told)| known.get(*tenant) != Some(*told))
+            {
+                let (digest, state, detail) = told;
+                catalog.report_revision(&report.name, tenant, digest, *state, detail)?;
+            }
+            Ok(states)
+        });
+        self.told = told.await?;
+        Ok(())
+    }
+}
