@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use admin::{
-    KeyCommand, OfTenant, PluginCommand, RevisionCommand, SchemaCommand, TableCommand, TableFormat,
-    TenantCommand, Thresholds,
+    KeyCommand, LocalPluginCommand, OfTenant, PluginCommand, RegistryArguments, RevisionCommand,
+    SchemaCommand, TableCommand, TableFormat, TenantCommand, Thresholds,
 };
 pub(crate) use post::{EndpointName, Format, PostArguments};
 

@@ -8,11 +8,13 @@ use http::HeaderValue;
 use tidegate_types::Digest;
 
 use super::{Context, files};
-use crate::cli::{Global, OfTenant, PluginCommand};
+use crate::cli::{Global, LocalPluginCommand, OfTenant, PluginCommand};
 use crate::client::{Body, path};
 use crate::output::{Printer, cell};
 
 mod pack;
+mod registry;
+mod signing;
 
 /// More than any gateway takes; it says itself what it takes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -24,8 +26,23 @@ pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<()>
         PluginCommand::Pack { component, cases, output } => {
             pack::run(Printer::new(global.json), &component, &cases, output.as_deref())
         }
+        PluginCommand::Local(command) => local(Printer::new(global.json), command),
         PluginCommand::List { of } => list(&context()?, &of),
         PluginCommand::Inspect { of, name, version } => inspect(&context()?, &of, &name, &version),
+    }
+}
+
+/// What needs no gateway.
+fn local(print: Printer, command: LocalPluginCommand) -> anyhow::Result<()> {
+    match command {
+        LocalPluginCommand::Keygen { file } => signing::keygen(print, &file),
+        LocalPluginCommand::Sign { file, key } => signing::sign(print, &file, &key),
+        LocalPluginCommand::Publish { file, reference, registry } => {
+            registry::publish(print, &file, &reference, &registry)
+        }
+        LocalPluginCommand::Pull { reference, output, registry } => {
+            registry::pull(print, &reference, &output, &registry)
+        }
     }
 }
 
