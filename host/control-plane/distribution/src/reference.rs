@@ -93,7 +93,7 @@ fn read(text: &str) -> Result<Reference, &'static str> {
 }
 
 /// `HOST`, `HOST:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`, in lower case.
-pub(crate) fn is_registry(text: &str) -> bool {
+fn is_registry(text: &str) -> bool {
     let (host, port) = split_port(text);
     let is_port = port.is_none_or(|port| {
         !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0)

@@ -20,7 +20,7 @@ use tidegate_types::Digest;
 use crate::credentials::Credentials;
 use crate::error::DistributionError;
 use crate::layout::{self, Descriptor, LayoutError};
-use crate::reference::{Reference, is_registry};
+use crate::reference::Reference;
 use session::{Action, Session};
 use transport::Transport;
 
@@ -40,12 +40,6 @@ impl AllowedHosts {
             Self::Only(hosts) => hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)),
         }
     }
-}
-
-/// Is this `HOST` or `HOST:PORT` as a list of hosts may have it?
-#[must_use]
-pub fn is_host(text: &str) -> bool {
-    is_registry(&text.to_ascii_lowercase())
 }
 
 /// How a client behaves.

@@ -112,8 +112,12 @@ pub(crate) enum PluginCommand {
         #[command(flatten)]
         of: OfTenant,
         name: String,
-        /// A component as .wasm; - for standard input
+        /// A component as .wasm, or - for standard input; or oci://HOST/REPOSITORY@sha256:DIGEST for
+        /// the gateway to pull
         file: PathBuf,
+        /// File with the component's signature [default: FILE.sig, where there is one]
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
     },
     /// Put golden cases into a component, in place of those that it has, for the gateway to check
     /// it with

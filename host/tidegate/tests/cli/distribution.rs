@@ -73,7 +73,7 @@ fn keys_and_signatures_are_those_of_openssl() {
 
 #[cfg(feature = "oci")]
 mod registries {
-    use tidegate_testkit::{Registry, RegistrySettings};
+    use tidegate_testkit::{Gateway, Registry, RegistrySettings};
 
     use super::*;
 
@@ -160,5 +160,57 @@ mod registries {
         assert!(ran.code == 1 && ran.err.contains("root certificates"), "{}", ran.err);
         let ran = publish("ca.pem", &[]);
         assert!(ran.code == 1 && ran.err.contains("400"), "{}", ran.err);
+    }
+
+    /// The way of a component from its author's desk through a registry into a gateway.
+    #[test]
+    fn a_gateway_pulls_what_is_signed_and_the_audit_log_has_it_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let registry = Registry::start();
+        let gateway = Gateway::start_with(&[
+            ("REGISTRIES__ALLOWED", &registry.host),
+            ("REGISTRIES__PLAIN_HTTP", &registry.host),
+        ]);
+        let data = gateway.folder().to_str().unwrap();
+        let plugin = tidegate_plugins::all().iter().find(|plugin| plugin.name == "required");
+        std::fs::write(at.join("rule.wasm"), plugin.unwrap().component).unwrap();
+        let gate = |arguments: &[&str]| run_in(at, &[arguments, &["--data-dir", data]].concat());
+        let done = |arguments: &[&str]| {
+            let ran = gate(arguments);
+            assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.err);
+            ran.out.trim_end().to_owned()
+        };
+        done(&["tenant", "create", "acme"]);
+        done(&["plugin", "keygen", "release.key"]);
+        done(&["signing-key", "add", "-t", "acme", "release", "release.key.pub"]);
+        assert_eq!(
+            done(&["signing-key", "policy", "-t", "acme", "any-known-key"]),
+            "any-known-key"
+        );
+        done(&["plugin", "sign", "rule.wasm", "--key", "release.key"]);
+        let reference = format!("oci://{}/acme/rule", registry.host);
+        let published = done(&["plugin", "publish", "rule.wasm", &reference]);
+
+        let ran = gate(&["plugin", "push", "-t", "acme", "mine", &published]);
+        assert!(ran.code == 1 && ran.err.contains("must be signed"), "{}", ran.err);
+        let signed =
+            ["plugin", "push", "-t", "acme", "mine", &published, "--signature", "rule.wasm.sig"];
+        done(&signed);
+        // The one beside the file is found.
+        done(&["plugin", "push", "-t", "acme", "other", "rule.wasm"]);
+        let elsewhere = published.replace(&registry.host, "registry.example");
+        let ran = gate(&["plugin", "push", "-t", "acme", "mine", &elsewhere]);
+        assert!(ran.code == 1 && ran.err.contains("[registries]"), "{}", ran.err);
+
+        let head = done(&["audit", "verify"]);
+        let listed = done(&["audit", "list", "--tenant", "acme"]);
+        assert!(listed.contains("/v1/tenants/acme/signing-keys/"), "{listed}");
+        assert!(listed.contains("signature-refused"), "{listed}");
+        done(&["token", "create", "ci", "--scope", "plugins:upload", "--tenant", "acme"]);
+        done(&["audit", "verify", "--expect", &head]);
+        let other = head.replace(&head[head.len() - 4..], "0000");
+        let ran = gate(&["audit", "verify", "--expect", &other]);
+        assert!(ran.code == 1 && ran.err.contains("not the one"), "{}", ran.err);
     }
 }

@@ -7,8 +7,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use http::HeaderValue;
 use serde_json::json;
-use tidegate_distribution::SecretKey;
+use tidegate_distribution::{SecretKey, Signature};
 
 use super::super::files;
 use super::MAX_BYTES;
@@ -44,6 +45,15 @@ pub(super) fn sign(print: Printer, file: &Path, key: &Path) -> anyhow::Result<()
     let made = json!({ "key": id, "signature": signature_file });
     print.answer(&made, || format!("signed by key {id}: {}", signature_file.display()))?;
     Ok(())
+}
+
+/// The signature in a file that is named, or in the one that `sign` writes, where it is there.
+pub(super) fn beside(file: &Path, named: Option<&Path>) -> anyhow::Result<Option<HeaderValue>> {
+    let usual = with_ending(file, ".sig");
+    let Some(from) = named.or_else(|| usual.is_file().then_some(&*usual)) else { return Ok(None) };
+    let text = String::from_utf8(files::read_whole(from, MAX_KEY_BYTES)?).unwrap_or_default();
+    let signature: Signature = text.parse().with_context(|| from.display().to_string())?;
+    Ok(Some(HeaderValue::try_from(signature.to_string())?))
 }
 
 fn with_ending(file: &Path, ending: &str) -> PathBuf {
