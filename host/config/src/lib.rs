@@ -25,6 +25,7 @@ pub use error::{ConfigError, Problem};
 pub use settings::catalog::{Catalog, CatalogUrl};
 pub use settings::durability::{Dedup, Storage, Wal};
 pub use settings::plugins::{Compile, Plugins, Schemas};
+pub use settings::registries::Registries;
 pub use settings::serving::{
     Admin, Endpoint, InFlightStatus, Ingress, Log, LogFormat, LogLevel, Node, Workers,
 };
@@ -49,6 +50,7 @@ pub struct Config {
     pub plugins: Plugins,
     pub compile: Compile,
     pub schemas: Schemas,
+    pub registries: Registries,
     pub log: Log,
 }
 
@@ -57,7 +59,7 @@ macro_rules! with_sections {
     ($then:ident) => {
         $then! {
             node: Node, workers: Workers, ingress: Ingress, admin: Admin, catalog: Catalog,
-            dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, log: Log
+            dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, registries: Registries, log: Log
         }
     };
 }

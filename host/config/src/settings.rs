@@ -4,4 +4,5 @@
 pub(crate) mod catalog;
 pub(crate) mod durability;
 pub(crate) mod plugins;
+pub(crate) mod registries;
 pub(crate) mod serving;

@@ -1,6 +1,6 @@
 //! What tests and benchmarks share: a real gateway process in a temporary folder, a
-//! tenant with its key, and HTTP as bytes on a socket. For tests alone: it panics where a test
-//! would fail.
+//! tenant with its key, an OCI registry, and HTTP as bytes on a socket. For tests alone: it panics
+//! where a test would fail.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -11,9 +11,11 @@
 pub mod gateway;
 pub mod http;
 pub mod postgres;
+pub mod registry;
 pub mod tenant;
 
 pub use gateway::Gateway;
 pub use http::{Connection, Response};
 pub use postgres::Postgres;
+pub use registry::{Registry, RegistrySettings};
 pub use tenant::Tenant;

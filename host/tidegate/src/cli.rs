@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use access::{AuditCommand, SigningKeyCommand, TokenCommand};
 pub(crate) use admin::{
-    KeyCommand, OfTenant, PluginCommand, RevisionCommand, SchemaCommand, TableCommand, TableFormat,
-    TenantCommand, Thresholds,
+    KeyCommand, LocalPluginCommand, OfTenant, PluginCommand, RegistryArguments, RevisionCommand,
+    SchemaCommand, TableCommand, TableFormat, TenantCommand, Thresholds,
 };
 pub(crate) use post::{EndpointName, Format, PostArguments};
 
+mod access;
 mod admin;
 mod post;
 
@@ -61,6 +63,15 @@ pub(crate) enum Command {
     /// API keys of a tenant's producers
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Access tokens of the admin API
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Keys that sign a tenant's components, and what is asked of signatures
+    #[command(subcommand)]
+    SigningKey(SigningKeyCommand),
+    /// The log of every administrative act
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// JSON Schemas of a tenant's events
     #[command(subcommand)]
     Schema(SchemaCommand),

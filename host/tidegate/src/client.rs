@@ -40,8 +40,20 @@ pub(crate) struct Admin {
 pub(crate) enum Body {
     Nothing,
     Json(Value),
-    Bytes { content_type: &'static str, bytes: Vec<u8> },
-    Wasm { bytes: Vec<u8>, content_digest: HeaderValue },
+    Bytes {
+        content_type: &'static str,
+        bytes: Vec<u8>,
+    },
+    Wasm {
+        bytes: Vec<u8>,
+        content_digest: HeaderValue,
+        signature: Option<HeaderValue>,
+    },
+    /// Where the gateway pulls a component from.
+    Pull {
+        oci: String,
+        signature: Option<HeaderValue>,
+    },
 }
 
 /// The gateway said no.
@@ -83,14 +95,20 @@ impl Admin {
 
     /// One request; the JSON that comes back, or null where nothing does.
     pub(crate) fn call(&self, method: Method, path: &str, body: Body) -> anyhow::Result<Value> {
+        let signed = |signature| (HeaderName::from_static("x-signature"), signature);
         let typed = |media| (CONTENT_TYPE, HeaderValue::from_static(media));
         let (headers, bytes): (Vec<_>, Bytes) = match body {
             Body::Nothing => (Vec::new(), Bytes::new()),
             Body::Json(value) => (vec![json_content()], value.to_string().into()),
             Body::Bytes { content_type, bytes } => (vec![typed(content_type)], bytes.into()),
-            Body::Wasm { bytes, content_digest } => {
+            Body::Wasm { bytes, content_digest, signature } => {
                 let digest = (HeaderName::from_static("content-digest"), content_digest);
-                (vec![typed("application/wasm"), digest], bytes.into())
+                let headers = [typed("application/wasm"), digest].into_iter();
+                (headers.chain(signature.map(signed)).collect(), bytes.into())
+            }
+            Body::Pull { oci, signature } => {
+                let headers = std::iter::once(json_content()).chain(signature.map(signed));
+                (headers.collect(), json!({ "oci": oci }).to_string().into())
             }
         };
         let request = self.client.send(method, path, &headers, bytes, TIME_LIMIT);

@@ -12,9 +12,9 @@ use crate::client::Admin;
 use crate::output::Printer;
 use crate::serve;
 
+mod access;
 mod explain;
 mod files;
-mod key;
 mod plugin;
 mod post;
 mod revision;
@@ -38,7 +38,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Compile { arguments } => return Ok(serve::compile(&arguments)),
         Command::Tenant(command) => tenant::run(&context(&global)?, command)?,
-        Command::Key(command) => key::run(&context(&global)?, command)?,
+        Command::Key(command) => access::key::run(&context(&global)?, command)?,
+        Command::Token(command) => access::token::run(&context(&global)?, command)?,
+        Command::SigningKey(command) => access::signing::run(&context(&global)?, command)?,
+        Command::Audit(command) => access::audit::run(&context(&global)?, &command)?,
         Command::Schema(command) => schema::run(&context(&global)?, command)?,
         Command::Table(command) => table::run(&context(&global)?, command)?,
         Command::Plugin(command) => plugin::run(&global, command)?,

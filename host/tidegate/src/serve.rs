@@ -158,7 +158,10 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
         AdminState::new(catalog, data_plane, token, &builtins, limits)
     };
     let admin = tokio::task::spawn_blocking(administer).await?;
-    let admin = admin.context("the built-in rules cannot be registered")?;
+    let mut admin = admin.context("the built-in rules cannot be registered")?;
+    if let Some(registry) = options::registries::open(config)? {
+        admin = admin.with_registry(registry);
+    }
     node.publish().await.context("the active revisions cannot be put in force")?;
     admin.catch_up().await.context("followed tables cannot be read")?;
     Ok(Parts { gateway, admin, node, storage, wal })

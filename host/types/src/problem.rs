@@ -64,9 +64,13 @@ problems! {
     UnsupportedMediaType = 415 "unsupported-media-type" "the content type or encoding is not supported";
     /// The same key came before with another payload.
     KeyConflict = 422 "key-conflict" "the key was used for another payload";
+    /// The tenant's policy asks for another signature than the component has.
+    SignatureRefused = 422 "signature-refused" "the component is not signed as it must be";
     TooManyRequests = 429 "too-many-requests" "the limit of requests is reached";
     HeadersTooLarge = 431 "headers-too-large" "the headers are too large";
     Internal = 500 "internal" "something went wrong on our side";
+    /// A registry did not give the component that it was asked for.
+    RegistryFailed = 502 "registry-failed" "the registry did not give the component";
     /// Nothing was stored; the same request may be sent again.
     Unavailable = 503 "unavailable" "the gateway cannot take events right now";
     StorageFull = 503 "storage-full" "the disk has no room for more events";

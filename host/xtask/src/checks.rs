@@ -24,8 +24,8 @@ build of everything, and all tests. Every step runs, also where one before has f
 The last line is `N passed, N failed`: the sum over all test programs; a step without tests of its
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
-The guests' target is brought by rustup where it is missing, and PostgreSQL's server by apt-get:
-tests start one of their own. CARGO_TARGET_DIR is honoured.
+The guests' target is brought by rustup where it is missing, PostgreSQL's server by apt-get, and the
+OCI registry that tests speak to is built by Go, once, into the build folder. CARGO_TARGET_DIR is honoured.
 ";
 
 pub(crate) const CI_HELP: &str = "\
@@ -38,7 +38,7 @@ where that cannot be, the step is left out and the output says so.
 
 /// What tests and lints are built with beside the default: every service that a release has. Nothing
 /// heavy that others are built without.
-const SERVICES: [&str; 2] = ["--features", "tidegate/postgres"];
+const SERVICES: [&str; 2] = ["--features", "tidegate/postgres,tidegate/oci"];
 
 /// `cargo xtask tidy`.
 ///
@@ -116,12 +116,19 @@ fn all_steps() -> Result<Report, Failure> {
     let mut lints = shell::cargo();
     lints.args(["clippy", "--workspace", "--all-targets"]).args(SERVICES);
     report.step("lints", shell::run(lints.args(["--", "-D", "warnings"])));
+    eprintln!("-- lints of the default features");
+    let lints = ["clippy", "--workspace", "--bins", "--", "-D", "warnings"];
+    report.step("lints of the default features", shell::run(shell::cargo().args(lints)));
     eprintln!("-- build");
     let mut build = shell::cargo();
-    let built = shell::run(build.args(["test", "--workspace", "--no-run"]).args(SERVICES));
+    build.args(["test", "--workspace", "--no-run"]).args(SERVICES);
+    let built = shell::run(&mut build);
     let is_built = built.is_ok();
     report.step("build", built);
     if is_built {
+        eprintln!("-- services");
+        report.step("OCI registry", setup::oci_registry().map(drop));
+        report.step("openssl", setup::debian_program("openssl", "openssl"));
         eprintln!("-- tests");
         let mut tests = shell::cargo();
         tests.args(["test", "--workspace", "--no-fail-fast"]).args(SERVICES);

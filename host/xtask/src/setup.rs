@@ -2,7 +2,7 @@
 //! packages, tools of cargo. Says nothing where nothing is missing.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use crate::shell::{self, Failure};
 
@@ -11,6 +11,9 @@ const GUEST_TARGET: &str = "wasm32-wasip2";
 
 /// Another version may read `.config/deny.toml` differently.
 const CARGO_DENY_VERSION: &str = "0.20.2";
+
+const OCI_REGISTRY_MODULE: &str = "github.com/distribution/distribution/v3/cmd/registry";
+const OCI_REGISTRY_VERSION: &str = "v3.1.2";
 
 /// The standard library of the guests' target, by rustup where it is missing.
 ///
@@ -94,6 +97,36 @@ fn as_root(words: &[&str]) -> Command {
     }
     command.arg("DEBIAN_FRONTEND=noninteractive").args(words);
     command
+}
+
+/// The registry that the tests of distribution speak to: CNCF `distribution`, which Go builds once
+/// from its module proxy into the build folder, where the tests look for it.
+///
+/// # Errors
+/// Where it is not there and cannot be built: without Go, or without a module proxy.
+pub(crate) fn oci_registry() -> Result<PathBuf, Failure> {
+    let folder = shell::target_folder().join("tools/bin");
+    let program = folder.join("registry");
+    let told = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
+    let is_it =
+        |output: &Output| String::from_utf8_lossy(&output.stdout).contains(OCI_REGISTRY_VERSION);
+    if told.as_ref().is_ok_and(is_it) {
+        return Ok(program);
+    }
+    eprintln!("building the OCI registry {OCI_REGISTRY_VERSION} (once; this takes some minutes)");
+    let mut install = Command::new("go");
+    install.arg("install").arg(format!("{OCI_REGISTRY_MODULE}@{OCI_REGISTRY_VERSION}"));
+    // From a folder without a module, and for the machine that the tests run on.
+    install.current_dir(std::env::temp_dir()).env("GOBIN", &folder);
+    install.env_remove("GOOS").env_remove("GOARCH").env("GOFLAGS", "-mod=mod");
+    shell::run_quietly(&mut install).map_err(|failure| match failure {
+        Failure::Message(message) => Failure::message(format!(
+            "the tests need an OCI registry, which Go builds from its module proxy; install Go, see \
+             that GOPROXY can be reached, and start again: {message}"
+        )),
+        other => other,
+    })?;
+    Ok(program)
 }
 
 /// cargo-deny: the one on the path, otherwise one that is built once into the build folder. The

@@ -27,6 +27,7 @@ impl IntoResponse for Failure {
         let status = StatusCode::from_u16(problem.kind.status())
             .expect("every kind of problem has a valid status");
         let mut response = json(status, "application/problem+json", &problem.to_json());
+        response.extensions_mut().insert(problem.kind);
         let headers = response.headers_mut();
         if let Some(millis) = problem.retry_after_ms {
             headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));

@@ -124,3 +124,13 @@ pub struct Inspection {
     #[serde(default)]
     pub manifest: Option<serde_json::Value>,
 }
+
+/// Where components can be pulled from. The binary implements it, where it is built with registries.
+pub trait ComponentRegistry: Send + Sync + 'static {
+    /// Pulls the component that a reference names by digest. Bounded in size and time.
+    ///
+    /// # Errors
+    /// Where the reference is none or not allowed, and where the registry does not give what it
+    /// names.
+    fn pull(&self, reference: String) -> BoxFuture<'_, Result<Bytes, Problem>>;
+}

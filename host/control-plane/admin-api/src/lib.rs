@@ -17,8 +17,11 @@ mod answer;
 
 pub mod data_plane;
 
-pub use data_plane::{BoxFuture, DataPlane, Inspection, ParquetLimits, ReplayRequest};
+pub use data_plane::{
+    BoxFuture, ComponentRegistry, DataPlane, Inspection, ParquetLimits, ReplayRequest,
+};
 pub use routes::revisions::replays::ReplayProgress;
+pub use routes::{Declared, routes};
 pub use serve::{ServeError, serve};
 pub use state::{AdminState, Limits, TakeBack};
 pub use token::{AdminToken, TokenError};

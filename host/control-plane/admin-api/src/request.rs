@@ -3,6 +3,8 @@
 
 mod strict_json;
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Path, Query, Request};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
@@ -12,10 +14,11 @@ use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidegate_catalog::{ArtifactName, Page, Selector};
-use tidegate_types::{Problem, ProblemType, TableName, TenantId};
+use tidegate_types::{Digest, Problem, ProblemType, TableName, TenantId, UnixMillis};
 
 use crate::answer::Failure;
 use crate::state::AdminState;
+use crate::token::act::Act;
 
 pub(crate) use strict_json::{from_json, parse_json};
 
@@ -74,6 +77,13 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
+/// A member `expires_at`.
+pub(crate) fn future_time(text: &str) -> Result<UnixMillis, Problem> {
+    let at = UnixMillis::parse_rfc3339(text).filter(|at| *at > UnixMillis::now());
+    let detail = "expires_at is an RFC 3339 date-time in the future";
+    at.ok_or_else(|| bad(detail).at("/expires_at"))
+}
+
 pub(crate) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::InvalidRequest, detail)
 }
@@ -116,7 +126,12 @@ pub(crate) async fn body(
         return Err(too_large());
     }
     match tokio::time::timeout(timeout, collect(body, limit)).await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(Some(bytes))) => {
+            if let Some(act) = parts.extensions.get::<Arc<Act>>() {
+                act.body.set(Digest::of(&bytes)).ok();
+            }
+            Ok(bytes)
+        }
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(error)) => Err(bad(format!("the body did not arrive whole: {error}"))),
         Err(_) => {

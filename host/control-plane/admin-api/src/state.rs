@@ -4,17 +4,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_catalog::{BuiltinComponent, Catalog, CatalogError};
+use tidegate_catalog::{BuiltinComponent, Catalog, CatalogError, audit};
 use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::answer;
-use crate::data_plane::DataPlane;
+use crate::data_plane::{ComponentRegistry, DataPlane};
 use crate::routes::ITSELF;
 use crate::routes::revisions::replays::Replays;
 use crate::routes::revisions::{activations, rollouts};
 use crate::token::AdminToken;
+use crate::token::act;
+use crate::token::refusals::Refusals;
 
 /// How much the admin API takes at once. Sizes of content are the catalog's limits.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct AdminState {
     /// Changes that outlive their clients; a shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     published: Arc<Mutex<Published>>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) registry: Option<Arc<dyn ComponentRegistry>>,
     pub(crate) replays: Arc<Replays>,
     /// Held by the replay that runs.
     pub(crate) replay_turn: Arc<tokio::sync::Mutex<()>>,
@@ -116,7 +120,15 @@ impl AdminState {
             published: Arc::new(Mutex::new(Published::default())),
             replays: Arc::default(),
             replay_turn: Arc::default(),
+            refusals: Arc::new(Refusals::default()),
+            registry: None,
         })
+    }
+
+    /// The same with registries that components may be pulled from.
+    #[must_use]
+    pub fn with_registry(self, registry: Arc<dyn ComponentRegistry>) -> Self {
+        Self { registry: Some(registry), ..self }
     }
 
     /// Runs a change when those before it are done. It is a task of its own: a client that goes
@@ -129,12 +141,12 @@ impl AdminState {
         let permit = Arc::clone(&self.changes).try_acquire_owned();
         let permit = permit.map_err(|_| overloaded("changes"))?;
         let state = self.clone();
-        let task = self.tasks.spawn(async move {
+        let task = self.tasks.spawn(act::carried(async move {
             let _turn = state.turn.lock().await;
             let done = work.await;
             drop(permit);
             done
-        });
+        }));
         match task.await {
             Ok(done) => done,
             Err(error) => Err(answer::internal("a change did not end", &error)),
@@ -155,7 +167,9 @@ impl AdminState {
             TakeBack::Canary(id) => rollouts::take_back(self, tenant, id, reason).await.map(drop),
             TakeBack::Activation(sequence) => {
                 let only = Some(sequence);
-                activations::take_back_to(self, tenant, only, ITSELF, reason).await.map(drop)
+                activations::take_back_to(self, tenant, only, ITSELF.to_owned(), reason)
+                    .await
+                    .map(drop)
             }
         }
     }
@@ -181,7 +195,12 @@ impl AdminState {
         F: FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     {
         let state = self.clone();
-        match tokio::task::spawn_blocking(move || work(&state)).await {
+        let act = act::current().filter(|act| !act.is_reading());
+        let call = move || match act {
+            Some(act) => audit::acting(act.entry(), || work(&state)),
+            None => work(&state),
+        };
+        match tokio::task::spawn_blocking(call).await {
             Ok(done) => done,
             Err(error) => Err(answer::internal("a blocking call did not end", &error)),
         }

@@ -1,4 +1,9 @@
-//! The admin token: the one credential of the admin API, in a file of the data folder.
+//! Who asks. The admin token, in a file of the data folder, opens everything; access tokens, which
+//! the catalog keeps, open what their scopes say.
+
+pub(crate) mod act;
+pub(crate) mod guard;
+pub(crate) mod refusals;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,6 +16,9 @@ use tidegate_types::Digest;
 /// A token has at least so many characters, so that nobody can guess it.
 const MIN_CHARACTERS: usize = 32;
 const MAX_CHARACTERS: usize = 512;
+
+/// How the audit log calls those who have shown no token.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The token that requests must carry. Only its SHA-256 is kept.
 pub struct AdminToken(Digest);

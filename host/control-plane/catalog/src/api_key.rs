@@ -28,12 +28,7 @@ impl ApiKey {
     /// # Errors
     /// Where the operating system has no random bytes to give.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        let id = draw(BASE36, ID_CHARACTERS)?;
-        let secret = draw(BASE62, SECRET_CHARACTERS)?;
-        let mut text = format!("{PREFIX}{id}_{secret}");
-        let check = check_sum(&text);
-        text.push('_');
-        text.push_str(&check);
+        let (id, text) = generate(PREFIX)?;
         Ok(Self { id, text })
     }
 
@@ -60,6 +55,25 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey({PREFIX}{}_…)", self.id)
     }
+}
+
+/// An id, and a text of the form that the module tells, with a prefix of its own.
+pub(crate) fn generate(prefix: &str) -> Result<(String, String), getrandom::Error> {
+    let id = draw(BASE36, ID_CHARACTERS)?;
+    let secret = draw(BASE62, SECRET_CHARACTERS)?;
+    let mut text = format!("{prefix}{id}_{secret}");
+    let check = check_sum(&text);
+    text.push('_');
+    text.push_str(&check);
+    Ok((id, text))
+}
+
+/// Has a text this form and the check that belongs to it?
+pub(crate) fn is_whole(text: &str, prefix: &str) -> bool {
+    let length = prefix.len() + ID_CHARACTERS + 1 + SECRET_CHARACTERS + 1 + CHECK_CHARACTERS;
+    text.len() == length
+        && text.starts_with(prefix)
+        && text.rsplit_once('_').is_some_and(|(body, check)| check_sum(body) == check)
 }
 
 /// Characters of an alphabet, each equally likely: bytes beyond the last whole multiple of the

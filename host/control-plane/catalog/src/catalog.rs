@@ -5,8 +5,6 @@
 
 pub mod tenants;
 
-pub mod keys;
-
 pub mod schemas;
 
 pub mod tables;
@@ -21,15 +19,20 @@ pub mod activations;
 
 pub mod fleet;
 
+pub mod access;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use access::audit;
 use fleet::watch::Nudge;
 use tidegate_types::{Digest, TenantId};
 
 use crate::CatalogError;
 use crate::blobs::{self, Blobs};
-use crate::database::{self, Access, Database, DatabaseOptions, Transaction, columns, params};
+use crate::database::{
+    self, Access, Database, DatabaseOptions, Transaction, Watched, columns, params,
+};
 use crate::table_content::TableContent;
 
 /// No content is read beyond this, whatever lies in its file. Above every sensible limit, so that
@@ -42,6 +45,9 @@ const MAX_CONTENT_BYTES: u64 = 1 << 30;
 pub struct Limits {
     pub tenants: u64,
     pub keys_per_tenant: u64,
+    /// Access tokens of the admin API, revoked ones too.
+    pub access_tokens: u64,
+    pub signing_keys_per_tenant: u64,
     /// Names of schemas, of tables and of uploaded components, each.
     pub names_per_tenant: u64,
     pub versions_per_name: u64,
@@ -61,6 +67,8 @@ impl Default for Limits {
         Self {
             tenants: 10_000,
             keys_per_tenant: 1000,
+            access_tokens: 10_000,
+            signing_keys_per_tenant: 100,
             names_per_tenant: 1000,
             versions_per_name: 10_000,
             revisions_per_tenant: 100_000,
@@ -228,7 +236,6 @@ impl Catalog {
         self.transact(Access::Read, |transaction| Ok(work(transaction)?))
     }
 
-    /// Runs a transaction; when this returns `Ok`, it is on the disk.
     fn write<T>(
         &self,
         work: impl FnOnce(&dyn Transaction) -> Result<T, CatalogError>,
@@ -236,14 +243,19 @@ impl Catalog {
         self.transact(Access::Write, work)
     }
 
+    /// Runs a transaction; when this returns `Ok`, it is on the disk, and so is the audit log's entry
+    /// where somebody acts and something has changed.
     fn transact<T>(
         &self,
         access: Access,
         work: impl FnOnce(&dyn Transaction) -> Result<T, CatalogError>,
     ) -> Result<T, CatalogError> {
         let mut database = self.lock();
-        let transaction = database.begin(access)?;
+        let transaction = Box::new(Watched::new(database.begin(access)?));
         let done = work(transaction.as_ref())?;
+        if access == Access::Write && transaction.has_changed() {
+            audit::note_change(transaction.as_ref())?;
+        }
         transaction.commit()?;
         Ok(done)
     }

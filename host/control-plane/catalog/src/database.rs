@@ -15,6 +15,7 @@ mod migrations;
 mod postgres;
 mod sqlite;
 mod value;
+mod watched;
 
 use std::fmt;
 use std::path::Path;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use error::{DatabaseError, DatabaseErrorKind};
 pub(crate) use value::{Row, Value, params};
+pub(crate) use watched::Watched;
 
 use tidegate_types::UnixMillis;
 

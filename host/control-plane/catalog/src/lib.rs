@@ -18,11 +18,16 @@ mod error;
 
 pub use api_key::ApiKey;
 pub use artifact::{ArtifactName, Page, Put, Selector};
+pub use catalog::access::audit::{self, AuditEntry, AuditKind, AuditRecord};
+pub use catalog::access::keys::{DEFAULT_RATE_LIMIT, KeyRecord, NewKey, Scope};
+pub use catalog::access::signing::SigningKey;
+pub use catalog::access::tokens::{
+    AccessScope, AccessToken, AccessTokenRecord, NewAccessToken, UnknownAccessScope,
+};
 pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
 pub use catalog::fleet::nodes::{NodeRecord, NodeReport, NodeRevision, NodeRevisionState};
 pub use catalog::fleet::watch::{Heard, Watch};
-pub use catalog::keys::{DEFAULT_RATE_LIMIT, KeyRecord, NewKey, Scope};
 pub use catalog::revisions::{RevisionState, RevisionSummary, StoredRevision};
 pub use catalog::rollouts::{Ended, RolloutEnd, RolloutRecord, RunningRollout};
 pub use catalog::schemas::Schema;

@@ -112,8 +112,12 @@ pub(crate) enum PluginCommand {
         #[command(flatten)]
         of: OfTenant,
         name: String,
-        /// A component as .wasm; - for standard input
+        /// A component as .wasm, or - for standard input; or oci://HOST/REPOSITORY@sha256:DIGEST for
+        /// the gateway to pull
         file: PathBuf,
+        /// File with the component's signature [default: FILE.sig, where there is one]
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
     },
     /// Put golden cases into a component, in place of those that it has, for the gateway to check
     /// it with
@@ -127,6 +131,8 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Local(LocalPluginCommand),
     /// List a tenant's components, the built-in ones among them
     List {
         #[command(flatten)]
@@ -140,6 +146,58 @@ pub(crate) enum PluginCommand {
         /// The version: its number, or sha256:…
         version: String,
     },
+}
+
+/// What is done with components on this machine and with registries, without a gateway.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalPluginCommand {
+    /// Make a pair of keys to sign components with: FILE, and FILE.pub for others
+    Keygen {
+        /// Where the secret key goes; there must be no such file
+        file: PathBuf,
+    },
+    /// Sign a component: FILE.sig holds the signature
+    Sign {
+        /// The component as .wasm
+        file: PathBuf,
+        /// The secret key
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+    },
+    /// Publish a component to an OCI registry, and print where it is by digest
+    Publish {
+        /// The component as .wasm; - for standard input
+        file: PathBuf,
+        /// oci://HOST/REPOSITORY or oci://HOST/REPOSITORY:TAG
+        reference: String,
+        #[command(flatten)]
+        registry: RegistryArguments,
+    },
+    /// Pull a component from an OCI registry into a file, by digest
+    Pull {
+        /// oci://HOST/REPOSITORY@sha256:DIGEST
+        reference: String,
+        /// Where the component goes
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        #[command(flatten)]
+        registry: RegistryArguments,
+    },
+}
+
+/// How a registry is spoken to. TIDEGATE_REGISTRY_USER and TIDEGATE_REGISTRY_PASSWORD win over the file.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RegistryArguments {
+    /// File with credentials, as `docker login` and `oras login` write it [default:
+    /// ~/.docker/config.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) registry_config: Option<PathBuf>,
+    /// Speak to this registry without TLS, as is done with loopback addresses
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// Speak TLS also to a loopback address
+    #[arg(long, conflicts_with = "plain_http")]
+    pub(crate) tls: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,11 +8,13 @@ use http::HeaderValue;
 use tidegate_types::Digest;
 
 use super::{Context, files};
-use crate::cli::{Global, OfTenant, PluginCommand};
+use crate::cli::{Global, LocalPluginCommand, OfTenant, PluginCommand};
 use crate::client::{Body, path};
 use crate::output::{Printer, cell};
 
 mod pack;
+mod registry;
+mod signing;
 
 /// More than any gateway takes; it says itself what it takes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -20,21 +22,50 @@ const MAX_BYTES: u64 = 256 << 20;
 pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<()> {
     let context = || super::context(global);
     match command {
-        PluginCommand::Push { of, name, file } => push(&context()?, &of, &name, &file),
+        PluginCommand::Push { of, name, file, signature } => {
+            push(&context()?, &of, &name, &file, signature.as_deref())
+        }
         PluginCommand::Pack { component, cases, output } => {
             pack::run(Printer::new(global.json), &component, &cases, output.as_deref())
         }
+        PluginCommand::Local(command) => local(Printer::new(global.json), command),
         PluginCommand::List { of } => list(&context()?, &of),
         PluginCommand::Inspect { of, name, version } => inspect(&context()?, &of, &name, &version),
     }
 }
 
-fn push(context: &Context, of: &OfTenant, name: &str, file: &Path) -> anyhow::Result<()> {
-    let bytes = files::read_whole(file, MAX_BYTES)?;
+/// What needs no gateway.
+fn local(print: Printer, command: LocalPluginCommand) -> anyhow::Result<()> {
+    match command {
+        LocalPluginCommand::Keygen { file } => signing::keygen(print, &file),
+        LocalPluginCommand::Sign { file, key } => signing::sign(print, &file, &key),
+        LocalPluginCommand::Publish { file, reference, registry } => {
+            registry::publish(print, &file, &reference, &registry)
+        }
+        LocalPluginCommand::Pull { reference, output, registry } => {
+            registry::pull(print, &reference, &output, &registry)
+        }
+    }
+}
+
+fn push(
+    context: &Context,
+    of: &OfTenant,
+    name: &str,
+    file: &Path,
+    signature: Option<&Path>,
+) -> anyhow::Result<()> {
     let path = path(&["tenants", &of.tenant, "plugins", name, "versions"]);
-    // RFC 9530: the gateway compares what arrives with what was read here.
-    let sum = format!("sha-256=:{}:", STANDARD.encode(Digest::of(&bytes).0));
-    let body = Body::Wasm { bytes, content_digest: HeaderValue::try_from(sum)? };
+    let signature = signing::beside(file, signature)?;
+    let oci = file.to_str().filter(|text| text.starts_with("oci://"));
+    let body = if let Some(oci) = oci {
+        Body::Pull { oci: oci.to_owned(), signature }
+    } else {
+        let bytes = files::read_whole(file, MAX_BYTES)?;
+        // RFC 9530: the gateway compares what arrives with what was read here.
+        let sum = format!("sha-256=:{}:", STANDARD.encode(Digest::of(&bytes).0));
+        Body::Wasm { bytes, content_digest: HeaderValue::try_from(sum)?, signature }
+    };
     let stored = context.admin.post(&path, body)?;
     context.print.answer(&stored, || {
         let (version, digest) = (cell(&stored, "/version"), cell(&stored, "/digest"));

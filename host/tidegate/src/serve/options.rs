@@ -1,5 +1,7 @@
 //! From the checked configuration to the options of each part.
 
+pub(super) mod registries;
+
 use anyhow::Context as _;
 use tidegate_config::{Config, Endpoint};
 use tidegate_dedup::DedupOptions;

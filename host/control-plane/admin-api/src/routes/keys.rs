@@ -32,16 +32,7 @@ fn default_rate_limit() -> u32 {
 
 impl KeyRequest {
     fn check(self) -> Result<NewKey, Problem> {
-        let expires_at = match &self.expires_at {
-            None => None,
-            Some(text) => match UnixMillis::parse_rfc3339(text) {
-                Some(at) if at > UnixMillis::now() => Some(at),
-                _ => {
-                    let detail = "expires_at is an RFC 3339 date-time in the future";
-                    return Err(request::bad(detail).at("/expires_at"));
-                }
-            },
-        };
+        let expires_at = self.expires_at.as_deref().map(request::future_time).transpose()?;
         let Self { name, scopes, rate_limit, .. } = self;
         Ok(NewKey { name, scopes, rate_limit, expires_at })
     }

@@ -1,10 +1,9 @@
 //! `/v1/tenants/{tenant}/plugins`: a component is scanned, compiled and linked before it is stored.
 
+mod incoming;
+
 use axum::extract::{Request, State};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 use tidegate_catalog::{Catalog, Component, ComponentSource, Selector};
 use tidegate_types::{Digest, Problem};
@@ -13,9 +12,6 @@ use crate::answer::{self, Answer};
 use crate::data_plane::Inspection;
 use crate::request::{self, Asked, At, PageQuery};
 use crate::state::AdminState;
-
-/// RFC 9530.
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 pub(super) async fn push(
     State(state): State<AdminState>,
@@ -26,11 +22,7 @@ pub(super) async fn push(
     let (owner, wanted) = (tenant.clone(), name.clone());
     state.catalog(move |catalog| catalog.check_component_name(&owner, &wanted)).await?;
     let permit = state.upload_permit()?;
-    let headers = request.headers().clone();
-    let limit = state.catalog.limits().component_bytes;
-    let body = request::body(&state, request, &["application/wasm"], limit).await?;
-    let digest = Digest::of(&body);
-    check_digest(&headers, &digest)?;
+    let (body, digest) = incoming::component(&state, &tenant, request).await?;
     let inspection = inspection(&state, body.clone(), digest).await?;
     let changing = state.clone();
     let work = move |catalog: &Catalog| catalog.put_component(&tenant, &name, &body, &inspection);
@@ -59,25 +51,6 @@ async fn inspection(
     let inspection: Inspection =
         inspected.map_err(|parts| answer::invalid("the component cannot be used", parts))?;
     Ok(json!(inspection))
-}
-
-/// Compares `Content-Digest`, where it has a SHA-256, with the body's.
-fn check_digest(headers: &HeaderMap, digest: &Digest) -> Result<(), Problem> {
-    let expected = STANDARD.encode(digest.0);
-    for value in headers.get_all(CONTENT_DIGEST) {
-        for member in value.to_str().unwrap_or("?").split(',').map(str::trim) {
-            let Some((algorithm, sent)) = member.split_once('=') else {
-                let detail = "Content-Digest has the form sha-256=:BASE64: (RFC 9530)";
-                return Err(request::bad(detail));
-            };
-            if algorithm == "sha-256" && sent != format!(":{expected}:") {
-                let detail =
-                    format!("the body's SHA-256 is :{expected}:, not what Content-Digest says");
-                return Err(request::bad(detail));
-            }
-        }
-    }
-    Ok(())
 }
 
 pub(super) async fn list(State(state): State<AdminState>, At(tenant): At<String>) -> Answer {
@@ -111,9 +84,10 @@ pub(super) async fn inspect(
     let find = move |catalog: &Catalog| {
         let component = catalog.component(&tenant, &name, &which)?;
         let known = catalog.inspection(&component.digest)?;
-        Ok((component, known))
+        let signers = catalog.signers(&tenant, &component.digest)?;
+        Ok((component, known, signers))
     };
-    let (component, known) = state.catalog(find).await?;
+    let (component, known, signers) = state.catalog(find).await?;
     let digest = component.digest;
     let inspection = match known {
         Some(known) => known,
@@ -130,6 +104,7 @@ pub(super) async fn inspect(
     let mut body = view(&component);
     if let Some(members) = body.as_object_mut() {
         members.insert("inspection".to_owned(), inspection);
+        members.insert("signed_by".to_owned(), json!(signers));
     }
     answer::ok(&body)
 }

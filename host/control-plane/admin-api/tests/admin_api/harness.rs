@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, DataPlane, Inspection, Limits, ParquetLimits,
-    ReplayProgress, ReplayRequest, ServeError, serve,
+    AdminState, AdminToken, BoxFuture, ComponentRegistry, DataPlane, Inspection, Limits,
+    ParquetLimits, ReplayProgress, ReplayRequest, ServeError, serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, TableCells};
 use tidegate_types::problem::ProblemPart;
@@ -178,6 +178,23 @@ impl DataPlane for Plane {
     }
 }
 
+/// The reference of the one component that [`Shelf`] has.
+pub(crate) const ON_THE_SHELF: &str = "oci://shelf.example/rule@sha256:00";
+
+/// A registry with one component; what is wrong with other references, real registries tell.
+struct Shelf;
+
+impl ComponentRegistry for Shelf {
+    fn pull(&self, reference: String) -> BoxFuture<'_, Result<Bytes, Problem>> {
+        Box::pin(async move {
+            match reference.as_str() {
+                ON_THE_SHELF => Ok(Bytes::from_static(b"\0asm pulled")),
+                _ => Err(Problem::new(ProblemType::RegistryFailed, "the shelf is empty")),
+            }
+        })
+    }
+}
+
 /// A running admin API.
 pub(crate) struct Gateway {
     pub(crate) plane: Arc<Plane>,
@@ -212,7 +229,7 @@ impl Gateway {
         let token = AdminToken::new(TOKEN).expect("a token");
         let data_plane: Arc<dyn DataPlane> = Arc::clone(&plane) as _;
         let state = AdminState::new(Arc::clone(&catalog), data_plane, token, &[required], limits);
-        let state = state.expect("a state");
+        let state = state.expect("a state").with_registry(Arc::new(Shelf));
         state.catch_up().await.expect("the catalog is there");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -231,6 +248,22 @@ impl Gateway {
     pub(crate) async fn call(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Reply {
         let head = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: {media}\r\n");
         self.raw(method, path, &head, body).await
+    }
+
+    /// Sends a request with another token.
+    pub(crate) async fn with_token(&self, token: &str, method: &str, path: &str) -> Reply {
+        let head = format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+        self.raw(method, path, &head, b"").await
+    }
+
+    /// Makes an access token; answers its id and text.
+    pub(crate) async fn token(&self, tenant: Option<&str>, scopes: &[&str]) -> (String, String) {
+        let name = scopes.join(" ");
+        let wanted = serde_json::json!({ "name": name, "tenant": tenant, "scopes": scopes });
+        let made = self.post("/v1/tokens", wanted).await.expect(201);
+        let text =
+            |member: &str| made.get(member).and_then(Value::as_str).expect("a text").to_owned();
+        (text("id"), text("token"))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

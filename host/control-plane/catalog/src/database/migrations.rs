@@ -9,6 +9,8 @@
 //! Times are milliseconds since 1970 UTC, digests and hashes 32 bytes. `api_keys` has the columns
 //! that existing key tables have, so that their rows can be taken over.
 
+mod access;
+
 use super::{Access, Database};
 use crate::CatalogError;
 
@@ -18,13 +20,16 @@ pub(crate) struct Step {
     /// What PostgreSQL has besides, in its own words.
     #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "its driver is left out"))]
     pub(super) postgres: &'static str,
+    /// What SQLite has besides.
+    pub(super) sqlite: &'static str,
 }
 
 const STEPS: &[Step] = &[
-    Step { every: FIRST, postgres: CONTENT },
-    Step { every: FLEET, postgres: "" },
-    Step { every: ROLLOUTS, postgres: "" },
-    Step { every: DERIVED, postgres: "" },
+    Step { every: FIRST, postgres: CONTENT, sqlite: "" },
+    Step { every: FLEET, postgres: "", sqlite: "" },
+    Step { every: ROLLOUTS, postgres: "", sqlite: "" },
+    Step { every: DERIVED, postgres: "", sqlite: "" },
+    access::STEP,
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it

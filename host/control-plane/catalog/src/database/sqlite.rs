@@ -86,6 +86,7 @@ impl Transaction for Running<'_> {
 
     fn take_step(&self, step: &Step, number: i64) -> Result<()> {
         self.0.execute_batch(step.every)?;
+        self.0.execute_batch(step.sqlite)?;
         Ok(self.0.pragma_update(None, "user_version", number)?)
     }
 }

@@ -1,5 +1,7 @@
 //! Keys: made, revoked, discarded.
 
+pub(crate) mod access;
+
 use tidegate_catalog::{CatalogError, NewKey, Scope};
 use tidegate_types::Digest;
 

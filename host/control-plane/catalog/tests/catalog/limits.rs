@@ -11,6 +11,8 @@ pub(crate) fn limits_are_kept(place: &Place) {
     let limits = Limits {
         tenants: 1,
         keys_per_tenant: 1,
+        access_tokens: 1,
+        signing_keys_per_tenant: 1,
         names_per_tenant: 1,
         versions_per_name: 2,
         revisions_per_tenant: 1,
@@ -31,6 +33,12 @@ pub(crate) fn limits_are_kept(place: &Place) {
     assert!(!catalog.create_tenant(&acme).unwrap().is_created());
     catalog.create_key(&acme, new_key()).unwrap();
     full(catalog.create_key(&acme, new_key()).unwrap_err());
+    let of_acme = crate::access::new_token(Some(&acme));
+    catalog.create_access_token(of_acme.clone(), "admin").unwrap();
+    full(catalog.create_access_token(of_acme, "admin").unwrap_err());
+    catalog.put_signing_key(&acme, "first", &[1; 32], "release").unwrap();
+    full(catalog.put_signing_key(&acme, "second", &[2; 32], "release").unwrap_err());
+    assert!(!catalog.put_signing_key(&acme, "first", &[1; 32], "again").unwrap().is_created());
     catalog.put_schema(&acme, &name("a"), b"{}").unwrap();
     full(catalog.put_schema(&acme, &name("b"), b"{}").unwrap_err());
     catalog.put_schema(&acme, &name("a"), b"true").unwrap();

@@ -19,6 +19,9 @@ mod revisions;
 #[cfg(test)]
 mod writers;
 
+#[cfg(test)]
+use keys::access;
+
 /// Every case with each database.
 #[cfg(test)]
 macro_rules! suite {
@@ -59,6 +62,8 @@ suite! {
         a_revision_that_was_changed_is_told;
     limits: limits_are_kept, nothing_is_stored_for_a_tenant_that_is_not_there,
         damaged_content_is_told, newer_layouts_are_refused;
+    access: tokens_are_kept_as_their_hash_and_revoked_for_good, keys_and_policies_of_signatures,
+        changes_and_their_entries_are_one, entries_cannot_be_changed_and_the_chain_tells;
     writers: writers_of_two_nodes_never_make_one_number_twice,
         what_one_node_writes_another_reads;
     fleet: what_nodes_run_has_a_version, a_watch_is_told_by_its_own_process,

@@ -67,6 +67,16 @@ impl Place {
         rusqlite::Connection::open(file).unwrap().execute_batch(sqlite).unwrap();
     }
 
+    /// The same with a statement that may fail; answers whether it went well.
+    pub(crate) fn try_sql(&self, statement: &str) -> bool {
+        #[cfg(feature = "postgres")]
+        if self.is_postgres() {
+            return tidegate_testkit::postgres::shared().try_sql(&self.url, statement);
+        }
+        let file = self.node_folder("catalog").join("catalog.sqlite");
+        rusqlite::Connection::open(file).unwrap().execute_batch(statement).is_ok()
+    }
+
     /// All that is stored, bytes and hexadecimal text alike.
     pub(crate) fn everything(&self) -> Vec<u8> {
         let mut all = Vec::new();

@@ -13,9 +13,9 @@ use tidegate_types::{Digest, Problem, TenantId};
 use super::rollouts;
 use crate::answer::{self, Answer};
 use crate::request::{self, Asked, At, PageQuery, from_json};
-use crate::routes::ADMIN;
 use crate::routes::tables::follow;
 use crate::state::AdminState;
+use crate::token::act;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,11 +34,11 @@ pub(in crate::routes) async fn activate(
     let thresholds = body.map(|body| from_json::<ActivateBody>(&body)).transpose()?;
     let thresholds = thresholds.and_then(|body| body.thresholds);
     thresholds.as_ref().map_or(Ok(()), rollouts::check)?;
-    let changing = state.clone();
+    let (changing, by) = (state.clone(), act::who());
     let activation = state.change(async move {
         let (owner, followed) = (tenant.clone(), tenant.clone());
         let digest = changing.blocking(move |state| usable(state, &owner, &which)).await?;
-        let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, ADMIN);
+        let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, &by);
         let put = changing.catalog(work).await?;
         let made = publish_or_withdraw(&changing, put).await?;
         // What failed is logged, and told by the history: the revision asked for is in force.
@@ -53,7 +53,7 @@ pub(in crate::routes) async fn roll_back(
     At(tenant): At<String>,
 ) -> Answer {
     let tenant = request::tenant(&tenant)?;
-    let made = take_back_to(&state, tenant, None, ADMIN, String::new()).await?;
+    let made = take_back_to(&state, tenant, None, act::who(), String::new()).await?;
     answer::ok(&view(&made))
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn take_back_to(
     state: &AdminState,
     tenant: TenantId,
     only: Option<u64>,
-    by: &'static str,
+    by: String,
     reason: String,
 ) -> Result<Activation, Problem> {
     let changing = state.clone();
@@ -73,7 +73,7 @@ pub(crate) async fn take_back_to(
             let (owner, which) = (tenant.clone(), Selector::Digest(target.digest));
             changing.blocking(move |state| usable(state, &owner, &which)).await?;
         }
-        let work = move |catalog: &Catalog| catalog.roll_back(&tenant, only, by, &reason);
+        let work = move |catalog: &Catalog| catalog.roll_back(&tenant, only, &by, &reason);
         let made = changing.catalog(work).await?;
         publish_or_withdraw(&changing, Put::Created(made)).await
     });

@@ -11,8 +11,9 @@ use tidegate_types::{Problem, ProblemType, TenantId};
 use super::activations::usable;
 use crate::answer::{self, Answer};
 use crate::request::{self, Asked, At, PageQuery, from_json};
-use crate::routes::{ADMIN, ITSELF};
+use crate::routes::ITSELF;
 use crate::state::AdminState;
+use crate::token::act;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,10 +73,9 @@ async fn start(
     let started = state.change(async move {
         let owner = tenant.clone();
         let digest = changing.blocking(move |state| usable(state, &owner, &which)).await?;
-        let owner = tenant.clone();
-        let work = move |catalog: &Catalog| {
-            catalog.start_rollout(&owner, &digest, stage, thresholds, ADMIN)
-        };
+        let (owner, by) = (tenant.clone(), act::who());
+        let work =
+            move |catalog: &Catalog| catalog.start_rollout(&owner, &digest, stage, thresholds, &by);
         let put = changing.catalog(work).await?;
         publish_or_end(&changing, &tenant, put).await
     });
@@ -140,10 +140,10 @@ pub(in crate::routes) async fn stop(
     let body = request::optional_json(&state, request).await?;
     let body: StopBody = body.map(|body| from_json(&body)).transpose()?.unwrap_or_default();
     let reason: String = body.reason.chars().take(MAX_REASON).collect();
-    let changing = state.clone();
+    let (changing, by) = (state.clone(), act::who());
     let ended = state.change(async move {
         let end = move |catalog: &Catalog| {
-            catalog.end_rollout(&tenant, None, RolloutEnd::Stopped, ADMIN, &reason)
+            catalog.end_rollout(&tenant, None, RolloutEnd::Stopped, &by, &reason)
         };
         let ended = changing.catalog(end).await?;
         changing.publish().await?;

@@ -11,9 +11,9 @@ use tidegate_types::revision::{KERNELS, RevisionDocument};
 use tidegate_types::{Digest, Problem, TenantId};
 
 use crate::answer;
-use crate::routes::ADMIN;
 use crate::routes::revisions::activations::publish_or_withdraw;
 use crate::state::AdminState;
+use crate::token::act;
 
 /// Puts the latest generation of every followed table of a tenant in force. Answers the activation, where
 /// one was needed. Called within a change.
@@ -64,7 +64,8 @@ async fn derive(
     checked.map_err(|parts| {
         answer::invalid("the active revision cannot use the table's new generation", parts)
     })?;
-    let work = move |catalog: &Catalog| catalog.activate_derived(&tenant, &document, &from, ADMIN);
+    let by = act::who();
+    let work = move |catalog: &Catalog| catalog.activate_derived(&tenant, &document, &from, &by);
     let put = state.catalog(work).await?;
     publish_or_withdraw(state, put).await
 }

@@ -4,12 +4,12 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::super::Context;
 use crate::cli::KeyCommand;
 use crate::client::{Body, path};
 use crate::output::{cell, remark};
 
-pub(super) fn run(context: &Context, command: KeyCommand) -> anyhow::Result<()> {
+pub(in super::super) fn run(context: &Context, command: KeyCommand) -> anyhow::Result<()> {
     let Context { admin, print } = context;
     match command {
         KeyCommand::Create { of, name, scopes, rate_limit, expires_at } => {

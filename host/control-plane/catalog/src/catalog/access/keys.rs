@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::fleet::desired::Desired;
-use super::{Catalog, tenants};
+use super::super::fleet::desired::Desired;
+use super::super::{Catalog, tenants};
 use crate::database::{self, Row, columns, params};
 use crate::{ApiKey, CatalogError};
 

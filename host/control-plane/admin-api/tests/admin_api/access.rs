@@ -1,0 +1,5 @@
+//! Who may do what, whose components are taken, and what was done.
+
+mod audit;
+mod scopes;
+mod signatures;
