@@ -43,6 +43,12 @@ section! {
         max_instances: u32 = count("512", "1", "100000");
         /// Calls of one tenant that run at once; more wait.
         max_calls_per_tenant: usize = count("16", "1", "10000");
+        /// Versions that one tenant may upload.
+        max_versions_per_tenant: u64 = count("1000", "1", "1000000");
+        /// Bytes of all versions that one tenant may upload.
+        max_bytes_per_tenant: u64 = size("1GiB", "64KiB", "1TiB");
+        /// What compiling and testing one tenant's uploads may take in any hour.
+        admission_per_hour: Duration = time("10m", "1s", "1h");
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) fn router(state: AdminState) -> Router {
         .route("/plugins", get(plugins::list))
         .route("/plugins/{name}/versions", get(plugins::versions).post(plugins::push))
         .route("/plugins/{name}/versions/{version}", get(plugins::inspect))
+        .route("/jobs", get(plugins::jobs::list))
+        .route("/jobs/{job}", get(plugins::jobs::one))
         .route("/revisions", get(revisions::list).post(revisions::create))
         .route("/revisions/{revision}", get(revisions::one))
         .route("/revisions/{revision}/activate", post(activations::activate))

@@ -19,6 +19,7 @@ mod error;
 pub use api_key::ApiKey;
 pub use artifact::{ArtifactName, Page, Put, Selector};
 pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
+pub use catalog::components::jobs::{Admission, Ending, Job, JobState};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
 pub use catalog::fleet::nodes::{NodeRecord, NodeReport, NodeRevision, NodeRevisionState};
 pub use catalog::fleet::watch::{Heard, Watch};

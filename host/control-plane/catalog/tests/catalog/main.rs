@@ -7,6 +7,8 @@ mod artifacts;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
@@ -59,6 +61,9 @@ suite! {
         a_revision_that_was_changed_is_told;
     limits: limits_are_kept, nothing_is_stored_for_a_tenant_that_is_not_there,
         damaged_content_is_told, newer_layouts_are_refused;
+    jobs: a_version_is_admitted_by_its_job, a_job_has_one_node_at_a_time,
+        what_could_not_be_decided_is_tried_again, tenants_take_turns,
+        quotas_name_what_was_hit_and_when_it_frees_up;
     writers: writers_of_two_nodes_never_make_one_number_twice,
         what_one_node_writes_another_reads;
     fleet: what_nodes_run_has_a_version, a_watch_is_told_by_its_own_process,
