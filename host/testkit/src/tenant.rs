@@ -1,9 +1,14 @@
 //! A tenant with its key, set up through the admin API as an administrator would.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
 use crate::http::{Connection, Response};
+
+/// How long a component may take to be admitted.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A tenant that can send.
 #[derive(Debug, Clone)]
@@ -54,6 +59,34 @@ impl Tenant {
     pub fn upload(&self, gateway: &Gateway, name: &str, component: &[u8]) -> Response {
         let path = format!("/v1/tenants/{}/plugins/{name}/versions", self.id);
         gateway.admin("POST", &path, "application/wasm", component)
+    }
+
+    /// Uploads a component and waits until its job is settled; answers the job.
+    #[must_use]
+    pub fn upload_settled(&self, gateway: &Gateway, name: &str, component: &[u8]) -> Value {
+        let stored = expect(&self.upload(gateway, name, component), &[200, 202]);
+        self.settled(gateway, stored["job"].as_str().expect("a job"))
+    }
+
+    /// A job when it is settled.
+    #[must_use]
+    pub fn settled(&self, gateway: &Gateway, job: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let job = self.job(gateway, job);
+            if !matches!(job["state"].as_str(), Some("pending" | "running")) {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "the job does not end: {job}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A job as it is now.
+    #[must_use]
+    pub fn job(&self, gateway: &Gateway, job: &str) -> Value {
+        let path = format!("/v1/tenants/{}/jobs/{job}", self.id);
+        expect(&gateway.admin("GET", &path, "application/json", b""), &[200])
     }
 
     /// Stores a revision; the answer as it comes.

@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => access::audit::run(&context(&global)?, &command)?,
         Command::Schema(command) => schema::run(&context(&global)?, command)?,
         Command::Table(command) => table::run(&context(&global)?, command)?,
-        Command::Plugin(command) => plugin::run(&global, command)?,
+        Command::Plugin(command) => return plugin::run(&global, command),
         Command::Revision(command) => revision::run(&context(&global)?, command)?,
         Command::Explain { of, event_id } => {
             return explain::run(&context(&global)?, &of.tenant, &event_id);

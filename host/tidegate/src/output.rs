@@ -25,6 +25,11 @@ impl Printer {
         if self.json { writeln!(out, "{value}") } else { writeln!(out, "{}", text()) }
     }
 
+    /// A line on the way to an answer: for people alone.
+    pub(crate) fn line(self, text: &str) -> io::Result<()> {
+        if self.json { Ok(()) } else { writeln!(io::stdout().lock(), "{text}") }
+    }
+
     /// A list, which an answer holds as its only array.
     pub(crate) fn list(self, value: &Value, columns: &[Column]) -> io::Result<()> {
         self.answer(value, || {

@@ -153,9 +153,10 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
         Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));
     let node = Arc::new(node);
     let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);
+    let name = config.node.name.clone();
     let administer = move || {
         let limits = tidegate_admin_api::Limits::default();
-        AdminState::new(catalog, data_plane, token, &builtins, limits)
+        AdminState::new(catalog, data_plane, token, &builtins, &name, limits)
     };
     let admin = tokio::task::spawn_blocking(administer).await?;
     let mut admin = admin.context("the built-in rules cannot be registered")?;

@@ -220,8 +220,8 @@ fn run(settings: &[(&str, &str)], revision: &Value, events: &[Value]) -> Verdict
     let mut verdicts = Verdicts::new();
     for size in [1, 7, 100, 1000] {
         let tenant = tenant(&gateway, &format!("by-{size}"));
-        let uploaded = tenant.upload(&gateway, "hostile", tidegate_guests::HOSTILE);
-        assert_eq!(uploaded.status, 201, "{}", uploaded.text());
+        let uploaded = tenant.upload_settled(&gateway, "hostile", tidegate_guests::HOSTILE);
+        assert_eq!(uploaded["state"], "admitted", "{uploaded}");
         tenant.activate(&gateway, revision);
         let told = post(&gateway, &tenant, events, size);
         verdicts.insert(tenant.id, told);

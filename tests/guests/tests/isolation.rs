@@ -21,8 +21,8 @@ fn revision(rule: &Value) -> Value {
 
 fn hostile_tenant(gateway: &Gateway) -> Tenant {
     let tenant = Tenant::create(gateway, "hostile");
-    let answer = tenant.upload(gateway, "looping", tidegate_guests::HOSTILE);
-    assert_eq!(answer.status, 201, "{}", answer.text());
+    let job = tenant.upload_settled(gateway, "looping", tidegate_guests::HOSTILE);
+    assert_eq!(job["state"], "admitted", "{job}");
     let rule = json!({ "name": "looping", "component": "looping", "config": { "mode": "loop" } });
     tenant.activate(gateway, &revision(&rule));
     tenant

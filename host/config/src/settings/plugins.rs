@@ -57,6 +57,12 @@ section! {
         breaker_faults: u32 = count("5", "1", "4294967295");
         /// Percent of a rule's batches in 60 s; more of them faulted do the same, of 100 at least.
         breaker_percent: u32 = count("1", "0", "100");
+        /// Versions that one tenant may upload.
+        max_versions_per_tenant: u64 = count("1000", "1", "1000000");
+        /// Bytes of all versions that one tenant may upload.
+        max_bytes_per_tenant: u64 = size("1GiB", "64KiB", "1TiB");
+        /// What compiling and testing one tenant's uploads may take in any hour.
+        admission_per_hour: Duration = time("10m", "1s", "1h");
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use tidegate_catalog::CatalogError;
 use tidegate_types::problem::ProblemPart;
-use tidegate_types::{Problem, ProblemType};
+use tidegate_types::{Problem, ProblemType, UnixMillis};
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Response, Failure>;
@@ -112,6 +112,7 @@ pub(crate) fn from_catalog(error: CatalogError) -> Problem {
         CatalogError::Invalid(_) | CatalogError::Full { .. } | CatalogError::NothingBefore => {
             Problem::new(ProblemType::InvalidRequest, error.to_string())
         }
+        CatalogError::Quota { frees_at, .. } => quota(&error, frees_at),
         CatalogError::Table(table) => {
             let parts = table.problems.into_iter().map(|problem| ProblemPart {
                 pointer: format!("/{}s/{}", table.unit, problem.at),
@@ -126,6 +127,20 @@ pub(crate) fn from_catalog(error: CatalogError) -> Problem {
         | CatalogError::Thread(_)
         | CatalogError::Random(_) => internal("the catalog failed", &error),
     }
+}
+
+/// Which quota is used up, and when that changes.
+fn quota(error: &CatalogError, frees_at: Option<UnixMillis>) -> Problem {
+    let Some(at) = frees_at else {
+        let detail = format!(
+            "{error}; versions are kept for the events that cite them, so none becomes free: ask \
+             the operator to raise the limit"
+        );
+        return Problem::new(ProblemType::TooManyRequests, detail);
+    };
+    let detail = format!("{error}; there is room again at {}", at.to_rfc3339());
+    let wait = at.0.saturating_sub(UnixMillis::now().0);
+    Problem::new(ProblemType::TooManyRequests, detail).retry_after(wait.max(1))
 }
 
 /// For paths that do not exist.

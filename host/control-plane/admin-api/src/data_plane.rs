@@ -11,6 +11,7 @@ use tidegate_catalog::{StoredRevision, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{EventId, Problem, TenantId, UnixMillis};
+use tokio::sync::mpsc;
 
 use crate::routes::revisions::replays::ReplayProgress;
 
@@ -19,11 +20,17 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The data plane as the control plane sees it. Every call is bounded in time by its implementor.
 pub trait DataPlane: Send + Sync + 'static {
-    /// Scans, compiles and links a component.
-    ///
-    /// # Errors
-    /// Everything that speaks against the component; pointers may be empty.
-    fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<Inspection, Vec<ProblemPart>>>;
+    /// The steps in which a component is put to the proof, in their order.
+    fn admission_steps(&self) -> &'static [&'static str];
+
+    /// Puts a component to the proof for a tenant. Each step that is done is sent as a JSON object
+    /// with its name in `step`. Dropping the future ends what is under way.
+    fn certify(
+        &self,
+        tenant: &TenantId,
+        component: Bytes,
+        done: mpsc::Sender<Value>,
+    ) -> BoxFuture<'_, Certified>;
 
     /// Is this a JSON Schema that events can be checked against? Called on a blocking thread.
     ///
@@ -109,6 +116,26 @@ pub struct ParquetLimits {
     pub bytes: u64,
 }
 
+/// How putting a component to the proof ended.
+#[derive(Clone, Debug)]
+pub struct Certified {
+    pub verdict: Verdict,
+    /// All steps, those that were skipped among them.
+    pub steps: Vec<Value>,
+    /// Where it was admitted.
+    pub inspection: Option<Inspection>,
+}
+
+/// May a component judge events?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Admitted,
+    /// Its steps say why.
+    Failed,
+    /// The data plane could not decide, for this reason.
+    Undecided(String),
+}
+
 /// What the data plane found out about a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
@@ -120,9 +147,12 @@ pub struct Inspection {
     pub compile_ms: u64,
     /// The size of the compiled code, in bytes.
     pub code_bytes: u64,
-    /// What it declares for the configuration `{}`, where it accepts that.
+    /// What it declares: for the configuration `{}`, or for that of its first golden case.
     #[serde(default)]
-    pub manifest: Option<serde_json::Value>,
+    pub manifest: Option<Value>,
+    /// What judging events costs: fuel, memory, times.
+    #[serde(default)]
+    pub cost: Option<Value>,
 }
 
 /// Where components can be pulled from. The binary implements it, where it is built with registries.

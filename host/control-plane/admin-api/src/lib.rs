@@ -2,7 +2,8 @@
 //! plugins and revisions change. `host/docs/admin-api.md` is its reference.
 //!
 //! A change is checked by the data plane, made durable in the catalog, and then published. Changes
-//! run one after the other, each as a task of its own that outlives its client.
+//! run one after the other, each as a task of its own that outlives its client. Uploaded components
+//! are admitted by jobs in the background, one at a time.
 
 pub mod serve;
 pub mod state;
@@ -18,7 +19,8 @@ mod answer;
 pub mod data_plane;
 
 pub use data_plane::{
-    BoxFuture, ComponentRegistry, DataPlane, Inspection, ParquetLimits, ReplayRequest,
+    BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, ParquetLimits, ReplayRequest,
+    Verdict,
 };
 pub use routes::revisions::replays::ReplayProgress;
 pub use routes::{Declared, routes};

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use tidegate_catalog::{ArtifactName, Catalog, CatalogError, Selector};
+use serde_json::Value;
+use tidegate_catalog::{
+    Admission, ArtifactName, Catalog, CatalogError, Component, JobState, Selector,
+};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{RevisionDocument, Route, Rule, TableVersion};
 use tidegate_types::{Digest, EventType, Problem, TableName, TenantId};
@@ -189,15 +192,16 @@ impl Resolver<'_> {
     fn component(&mut self, place: &str, reference: &str) -> Result<Option<Digest>, Problem> {
         let found = match self.reference(place, reference) {
             None => return Ok(None),
-            Some(Reference::Content(digest)) => {
-                let known = self.catalog.has_component(self.tenant, &digest);
-                known_or_missing("plugin", digest, known)
-            }
+            Some(Reference::Content(digest)) => self.catalog.component_of(self.tenant, &digest),
             Some(Reference::Named(name, which)) => {
-                self.catalog.component(self.tenant, &name, &which).map(|found| found.digest)
+                self.catalog.component(self.tenant, &name, &which)
             }
         };
-        self.found(place, found)
+        let Some(found) = self.found(place, found)? else { return Ok(None) };
+        if let Some(why) = not_admitted(self.catalog, self.tenant, &found)? {
+            self.wrong(place, why);
+        }
+        Ok(Some(found.digest))
     }
 
     fn tables(
@@ -268,6 +272,40 @@ impl Resolver<'_> {
             Err(other) => Err(answer::from_catalog(other)),
         }
     }
+}
+
+/// Why a component may not judge events: its admission is under way, or has failed.
+///
+/// # Errors
+/// Where the catalog fails.
+pub(crate) fn not_admitted(
+    catalog: &Catalog,
+    tenant: &TenantId,
+    component: &Component,
+) -> Result<Option<String>, Problem> {
+    let (name, version) = (&component.name, &component.version);
+    let Some(number) = component.job.filter(|_| component.admission != Admission::Admitted) else {
+        return Ok(None);
+    };
+    let job = catalog.job(tenant, number).map_err(answer::from_catalog)?;
+    let failed = job.steps.iter().find(|step| step["state"] == "failed");
+    Ok(Some(match (component.admission, failed) {
+        (Admission::Failed, Some(step)) => format!(
+            "version {version} of plugin `{name}` failed in the step `{}`: {}; job {number} tells all",
+            step["step"].as_str().unwrap_or_default(),
+            step.pointer("/problems/0/detail").and_then(Value::as_str).unwrap_or_default(),
+        ),
+        (Admission::Failed, None) => {
+            format!("version {version} of plugin `{name}` failed; job {number} tells why")
+        }
+        (Admission::Pending | Admission::Admitted, _) if job.state == JobState::Error => format!(
+            "version {version} of plugin `{name}` could not be put to the proof; send it again"
+        ),
+        (Admission::Pending | Admission::Admitted, _) => format!(
+            "version {version} of plugin `{name}` is not yet admitted; job {number} is {}",
+            job.state.as_str()
+        ),
+    }))
 }
 
 /// How a document names a schema or plugin: `name`, `name@version`, or a digest.

@@ -131,6 +131,8 @@ fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}/plugins/{name}/versions", ANY, plugins::versions),
         post("/v1/tenants/{tenant}/plugins/{name}/versions", UPLOAD, plugins::push),
         get("/v1/tenants/{tenant}/plugins/{name}/versions/{version}", ANY, plugins::inspect),
+        get("/v1/tenants/{tenant}/jobs", ANY, plugins::jobs::list),
+        get("/v1/tenants/{tenant}/jobs/{job}", ANY, plugins::jobs::one),
         get("/v1/tenants/{tenant}/revisions", ANY, revisions::list),
         post("/v1/tenants/{tenant}/revisions", WRITE, revisions::create),
         get("/v1/tenants/{tenant}/revisions/{revision}", ANY, revisions::one),

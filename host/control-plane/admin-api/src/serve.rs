@@ -1,6 +1,8 @@
 //! The listener: connections bounded in number, headers in time, and a shutdown that lets what runs
 //! come to its end.
 
+mod admission;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::routes;
@@ -46,6 +49,9 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let cut = CancellationToken::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    // A job that a shutdown cuts off is begun again by the next start.
+    let mut jobs = JoinSet::new();
+    jobs.spawn(admission::run(state.clone()));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -84,6 +90,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    jobs.shutdown().await;
     drain(&state, graceful, &cut).await
 }
 

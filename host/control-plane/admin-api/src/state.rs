@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_catalog::{BuiltinComponent, Catalog, CatalogError, audit};
 use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::answer;
@@ -59,6 +59,10 @@ pub struct AdminState {
     pub(crate) token: Arc<AdminToken>,
     pub(crate) limits: Limits,
     pub(crate) started_at: UnixMillis,
+    /// This gateway's name, under which it claims jobs.
+    pub(crate) node: Arc<str>,
+    /// Told when there is a job.
+    pub(crate) jobs: Arc<Notify>,
     /// Held by the change that runs.
     turn: Arc<tokio::sync::Mutex<()>>,
     changes: Arc<Semaphore>,
@@ -94,7 +98,8 @@ pub(crate) struct Published {
 }
 
 impl AdminState {
-    /// Puts the state together and registers the built-in components. Blocks on the disk.
+    /// Puts the state together, registers the built-in components, and gives back the jobs that a
+    /// process of this node's name left behind. Blocks on the disk.
     ///
     /// # Errors
     /// Where the built-in components cannot be registered.
@@ -103,14 +108,22 @@ impl AdminState {
         data_plane: Arc<dyn DataPlane>,
         token: AdminToken,
         builtins: &[BuiltinComponent],
+        node: &str,
         limits: Limits,
     ) -> Result<Self, CatalogError> {
         catalog.register_builtins(builtins)?;
+        // What this node had begun when it was stopped is to be begun again.
+        let released = catalog.release_jobs(node)?;
+        if released > 0 {
+            tracing::info!(released, "admission jobs are begun again");
+        }
         Ok(Self {
             catalog,
             data_plane,
             token: Arc::new(token),
             started_at: UnixMillis::now(),
+            node: node.into(),
+            jobs: Arc::new(Notify::new()),
             turn: Arc::new(tokio::sync::Mutex::new(())),
             changes: Arc::new(Semaphore::new(limits.changes)),
             uploads: Arc::new(Semaphore::new(limits.uploads)),

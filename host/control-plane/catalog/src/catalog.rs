@@ -56,6 +56,12 @@ pub struct Limits {
     pub table_bytes: u64,
     pub table_rows: u64,
     pub component_bytes: u64,
+    /// Uploaded versions of all names.
+    pub component_versions_per_tenant: u64,
+    /// Bytes of all uploaded versions.
+    pub component_bytes_per_tenant: u64,
+    /// What admitting versions may take in any hour: compiling and testing.
+    pub admission_ms_per_hour: u64,
     /// Of a revision's canonical document.
     pub document_bytes: u64,
     /// Nodes that share the catalog.
@@ -76,6 +82,9 @@ impl Default for Limits {
             table_bytes: 64 << 20,
             table_rows: 1_000_000,
             component_bytes: 64 << 20,
+            component_versions_per_tenant: 1000,
+            component_bytes_per_tenant: 1 << 30,
+            admission_ms_per_hour: 600_000,
             document_bytes: 1 << 20,
             nodes: 1000,
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tidegate_types::Digest;
+use tidegate_types::{Digest, UnixMillis};
 
 use crate::database::{DatabaseError, DatabaseErrorKind};
 use crate::table_content::TableError;
@@ -28,6 +28,9 @@ pub enum CatalogError {
     /// A maximum number is reached.
     #[error("there are at most {limit} {what}, and all are used")]
     Full { what: &'static str, limit: u64 },
+    /// What a tenant may use is used up.
+    #[error("the tenant may have {limit} {what}, and has used them up")]
+    Quota { what: &'static str, limit: u64, frees_at: Option<UnixMillis> },
     /// There is no activation to go back to.
     #[error("no revision was active before this one")]
     NothingBefore,

@@ -25,6 +25,7 @@ pub use catalog::access::tokens::{
     AccessScope, AccessToken, AccessTokenRecord, NewAccessToken, UnknownAccessScope,
 };
 pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
+pub use catalog::components::jobs::{Admission, Ending, Job, JobState};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
 pub use catalog::fleet::nodes::{NodeRecord, NodeReport, NodeRevision, NodeRevisionState};
 pub use catalog::fleet::watch::{Heard, Watch};

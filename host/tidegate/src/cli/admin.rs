@@ -107,7 +107,7 @@ pub(crate) enum TableCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Upload a component; the gateway scans, compiles and links it
+    /// Upload a component and follow how the gateway puts it to the proof
     Push {
         #[command(flatten)]
         of: OfTenant,
@@ -118,6 +118,9 @@ pub(crate) enum PluginCommand {
         /// File with the component's signature [default: FILE.sig, where there is one]
         #[arg(long, value_name = "FILE")]
         signature: Option<PathBuf>,
+        /// Do not wait until it is admitted
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Put golden cases into a component, in place of those that it has, for the gateway to check
     /// it with
@@ -137,6 +140,14 @@ pub(crate) enum PluginCommand {
     List {
         #[command(flatten)]
         of: OfTenant,
+    },
+    /// Show what a component declares, reads, writes and costs
+    Show {
+        #[command(flatten)]
+        of: OfTenant,
+        /// NAME@VERSION; the version is its number, or sha256:…
+        #[arg(value_name = "NAME@VERSION")]
+        plugin: String,
     },
     /// Show what a component imports, declares and costs
     Inspect {

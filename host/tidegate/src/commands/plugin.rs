@@ -1,7 +1,9 @@
 //! `tidegate plugin`: the components that a tenant's rules are made of.
 
 use std::path::Path;
+use std::process::ExitCode;
 
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -12,18 +14,26 @@ use crate::cli::{Global, LocalPluginCommand, OfTenant, PluginCommand};
 use crate::client::{Body, path};
 use crate::output::{Printer, cell};
 
+mod follow;
 mod pack;
 mod registry;
+mod show;
 mod signing;
 
 /// More than any gateway takes; it says itself what it takes.
 const MAX_BYTES: u64 = 256 << 20;
 
-pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<()> {
+pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<ExitCode> {
     let context = || super::context(global);
-    match command {
-        PluginCommand::Push { of, name, file, signature } => {
-            push(&context()?, &of, &name, &file, signature.as_deref())
+    let done = match command {
+        PluginCommand::Push { of, name, file, signature, no_wait } => {
+            return push(&context()?, &of, &name, &file, signature.as_deref(), no_wait);
+        }
+        PluginCommand::Show { of, plugin } => {
+            let (name, version) = plugin.split_once('@').with_context(|| {
+                format!("write {plugin}@VERSION; `tidegate plugin list` has the versions")
+            })?;
+            show::run(&context()?, &of, name, version)
         }
         PluginCommand::Pack { component, cases, output } => {
             pack::run(Printer::new(global.json), &component, &cases, output.as_deref())
@@ -31,7 +41,8 @@ pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<()>
         PluginCommand::Local(command) => local(Printer::new(global.json), command),
         PluginCommand::List { of } => list(&context()?, &of),
         PluginCommand::Inspect { of, name, version } => inspect(&context()?, &of, &name, &version),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// What needs no gateway.
@@ -54,7 +65,8 @@ fn push(
     name: &str,
     file: &Path,
     signature: Option<&Path>,
-) -> anyhow::Result<()> {
+    no_wait: bool,
+) -> anyhow::Result<ExitCode> {
     let path = path(&["tenants", &of.tenant, "plugins", name, "versions"]);
     let signature = signing::beside(file, signature)?;
     let oci = file.to_str().filter(|text| text.starts_with("oci://"));
@@ -67,11 +79,14 @@ fn push(
         Body::Wasm { bytes, content_digest: HeaderValue::try_from(sum)?, signature }
     };
     let stored = context.admin.post(&path, body)?;
-    context.print.answer(&stored, || {
-        let (version, digest) = (cell(&stored, "/version"), cell(&stored, "/digest"));
-        format!("plugin {name} version {version} {digest}")
+    let job = if no_wait { stored } else { follow::to_the_end(context, of, stored)? };
+    context.print.answer(&job, || {
+        let text = |at| cell(&job, at);
+        let line = format!("plugin {name} version {} {}", text("/version"), text("/digest"));
+        format!("{line} {}", text("/state")).trim_end().to_owned()
     })?;
-    Ok(())
+    let bad = matches!(follow::state(&job), Some("failed" | "error"));
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn list(context: &Context, of: &OfTenant) -> anyhow::Result<()> {

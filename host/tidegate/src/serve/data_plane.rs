@@ -1,6 +1,7 @@
 //! The data plane as the control plane sees it: checks what is about to be stored, and publishes
 //! snapshots of what is.
 
+mod admission;
 mod artifacts;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidegate_admin_api::{
-    BoxFuture, DataPlane, Inspection, ParquetLimits, ReplayProgress, ReplayRequest,
+    BoxFuture, Certified, DataPlane, ParquetLimits, ReplayProgress, ReplayRequest,
 };
 use tidegate_catalog::{Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
@@ -22,6 +23,7 @@ use tidegate_types::revision::RevisionDocument;
 use tidegate_types::rollout::Stage;
 use tidegate_types::{EventId, Problem, ProblemType, Status, TenantId};
 use tidegate_wal::Wal;
+use tokio::sync::mpsc;
 
 use super::warm::Warm;
 use artifacts::Parts;
@@ -96,19 +98,17 @@ pub(super) fn told(problems: &[ProblemPart]) -> String {
 }
 
 impl DataPlane for Node {
-    fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<Inspection, Vec<ProblemPart>>> {
-        Box::pin(async move {
-            let compiled = self.plugins.compile(component).await.map_err(|error| {
-                vec![ProblemPart { pointer: String::new(), detail: error.to_string() }]
-            })?;
-            Ok(Inspection {
-                imports: compiled.imports.into_iter().map(|import| import.0).collect(),
-                exports: compiled.exports,
-                compile_ms: u64::try_from(compiled.compile_time.as_millis()).unwrap_or(u64::MAX),
-                code_bytes: compiled.code_bytes as u64,
-                manifest: None,
-            })
-        })
+    fn admission_steps(&self) -> &'static [&'static str] {
+        admission::STEPS
+    }
+
+    fn certify(
+        &self,
+        tenant: &TenantId,
+        component: Bytes,
+        done: mpsc::Sender<Value>,
+    ) -> BoxFuture<'_, Certified> {
+        Box::pin(admission::certify(&self.plugins, tenant.clone(), component, done))
     }
 
     fn check_schema(&self, bytes: &[u8]) -> Result<(), Vec<ProblemPart>> {

@@ -138,6 +138,13 @@ pub(super) fn catalog(config: &Config) -> tidegate_catalog::Limits {
     tidegate_catalog::Limits {
         schema_bytes: config.schemas.max_bytes as u64,
         component_bytes: config.compile.component_bytes as u64,
+        component_versions_per_tenant: config.plugins.max_versions_per_tenant,
+        component_bytes_per_tenant: config.plugins.max_bytes_per_tenant,
+        admission_ms_per_hour: millis(config.plugins.admission_per_hour),
         ..tidegate_catalog::Limits::default()
     }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

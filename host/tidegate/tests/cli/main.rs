@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod admin;
+mod admission;
 mod distribution;
 mod errors;
 mod pack;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, ComponentRegistry, DataPlane, Inspection, Limits,
-    ParquetLimits, ReplayProgress, ReplayRequest, ServeError, serve,
+    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, Limits,
+    ParquetLimits, ReplayProgress, ReplayRequest, ServeError, Verdict, serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, TableCells};
 use tidegate_types::problem::ProblemPart;
@@ -16,7 +16,7 @@ use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub(crate) const TOKEN: &str = "tg_admin_0123456789abcdef0123456789abcdef";
@@ -38,6 +38,8 @@ pub(crate) struct Plane {
     pub(crate) wrong_rules: Mutex<Vec<ProblemPart>>,
     pub(crate) checked: Mutex<Vec<RevisionDocument>>,
     pub(crate) inspected: AtomicUsize,
+    /// Each certification takes a permit after its first step.
+    pub(crate) trials: Semaphore,
     /// Each publication takes a permit; tests that close the gate hold publications back.
     pub(crate) gate: Semaphore,
     /// Told when a publication stands at the gate.
@@ -58,6 +60,7 @@ impl Plane {
             wrong_rules: Mutex::default(),
             checked: Mutex::default(),
             inspected: AtomicUsize::new(0),
+            trials: Semaphore::new(OPEN),
             gate: Semaphore::new(OPEN),
             waiting: Notify::new(),
             running: AtomicUsize::new(0),
@@ -71,6 +74,10 @@ impl Plane {
 
     pub(crate) fn open_gate(&self) {
         self.gate.add_permits(OPEN);
+    }
+
+    pub(crate) fn close_trials(&self) {
+        self.trials.forget_permits(OPEN);
     }
 
     pub(crate) fn last_seen(&self) -> Seen {
@@ -98,17 +105,42 @@ impl Plane {
 }
 
 impl DataPlane for Plane {
-    fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<Inspection, Vec<ProblemPart>>> {
+    fn admission_steps(&self) -> &'static [&'static str] {
+        &["scanned", "compiled"]
+    }
+
+    fn certify(
+        &self,
+        _tenant: &TenantId,
+        component: Bytes,
+        done: mpsc::Sender<Value>,
+    ) -> BoxFuture<'_, Certified> {
         Box::pin(async move {
             self.inspected.fetch_add(1, Ordering::SeqCst);
-            if !component.starts_with(b"\0asm") {
-                let detail = "not a WebAssembly component".to_owned();
-                return Err(vec![ProblemPart { pointer: String::new(), detail }]);
+            let scanned = json!({ "step": "scanned", "state": "passed" });
+            done.send(scanned.clone()).await.ok();
+            self.trials.acquire().await.expect("never torn down").forget();
+            assert!(!component.ends_with(b"panic"), "a data plane that panics");
+            let ended = |verdict, steps: Vec<Value>| Certified { verdict, steps, inspection: None };
+            if component.ends_with(b"bad") {
+                let problems = json!([{ "detail": "it is too bad", "mend": "make it good" }]);
+                let failed = json!({ "step": "compiled", "state": "failed", "problems": problems });
+                return ended(Verdict::Failed, vec![scanned, failed]);
             }
-            let imports = vec!["tidegate:rules/batch@1.0.0".to_owned()];
-            let exports = vec!["tidegate:rules/rules@1.0.0".to_owned()];
-            let code_bytes = component.len() as u64 * 3;
-            Ok(Inspection { imports, exports, compile_ms: 12, code_bytes, manifest: None })
+            if component.ends_with(b"trouble") && self.refuse.load(Ordering::SeqCst) {
+                return ended(Verdict::Undecided("no room".to_owned()), vec![scanned]);
+            }
+            let compiled = json!({ "step": "compiled", "state": "passed" });
+            let inspection = Inspection {
+                imports: vec!["tidegate:rules/batch@1.0.0".to_owned()],
+                exports: vec!["tidegate:rules/rules@1.0.0".to_owned()],
+                compile_ms: 12,
+                code_bytes: component.len() as u64 * 3,
+                manifest: None,
+                cost: None,
+            };
+            let certified = ended(Verdict::Admitted, vec![scanned, compiled]);
+            Certified { inspection: Some(inspection), ..certified }
         })
     }
 
@@ -228,7 +260,8 @@ impl Gateway {
         };
         let token = AdminToken::new(TOKEN).expect("a token");
         let data_plane: Arc<dyn DataPlane> = Arc::clone(&plane) as _;
-        let state = AdminState::new(Arc::clone(&catalog), data_plane, token, &[required], limits);
+        let state =
+            AdminState::new(Arc::clone(&catalog), data_plane, token, &[required], "node-1", limits);
         let state = state.expect("a state").with_registry(Arc::new(Shelf));
         state.catch_up().await.expect("the catalog is there");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -272,6 +305,23 @@ impl Gateway {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         self.call("POST", path, "application/json", body.to_string().as_bytes()).await
+    }
+
+    /// Uploads a component; answers its job when it is settled.
+    pub(crate) async fn push(&self, path: &str, component: &[u8]) -> Value {
+        let job = self.call("POST", path, "application/wasm", component).await.expect(202);
+        self.settled(job["job"].as_str().expect("a job")).await
+    }
+
+    /// A job of the tenant `acme` when it is settled.
+    pub(crate) async fn settled(&self, job: &str) -> Value {
+        loop {
+            let job = self.get(&format!("/v1/tenants/acme/jobs/{job}")).await.expect(200);
+            if !matches!(job["state"].as_str(), Some("pending" | "running")) {
+                return job;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     /// Sends a request with these header lines.

@@ -16,7 +16,7 @@ pub(crate) async fn furnished(gateway: &Gateway) {
     let path = "/v1/tenants/acme/tables/planes?key=tailnum";
     gateway.call("PUT", path, "text/csv", b"year,tailnum\n1999,N1\n2004,N2\n").await.expect(201);
     let path = "/v1/tenants/acme/plugins/mine/versions";
-    gateway.call("POST", path, "application/wasm", b"\0asm mine").await.expect(201);
+    assert_eq!(gateway.push(path, b"\0asm mine").await["state"], "admitted");
 }
 
 pub(crate) fn document(rule: &str) -> Value {
@@ -114,6 +114,8 @@ async fn everything_is_there_after_a_restart() {
         "/v1/tenants/acme/plugins/mine/versions",
         "/v1/tenants/acme/plugins/mine/versions/1",
         "/v1/tenants/acme/plugins/required/versions/1.0.0",
+        "/v1/tenants/acme/jobs",
+        "/v1/tenants/acme/jobs/1",
         "/v1/tenants/acme/revisions",
         "/v1/tenants/acme/revisions/1",
         "/v1/tenants/acme/activations",
@@ -143,7 +145,7 @@ async fn uploads_are_idempotent_by_content() {
     let gateway = Gateway::start(folder.path()).await;
     furnished(&gateway).await;
     let plugins = "/v1/tenants/acme/plugins/mine/versions";
-    gateway.call("POST", plugins, "application/wasm", b"\0asm two").await.expect(201);
+    gateway.push(plugins, b"\0asm two").await;
     let again = gateway.call("POST", plugins, "application/wasm", b"\0asm mine").await.expect(200);
     assert_eq!(again["version"], "1");
     let inspected = gateway.plane.inspected.load(std::sync::atomic::Ordering::SeqCst);
@@ -165,7 +167,7 @@ async fn uploads_are_idempotent_by_content() {
 
     let digest = base64::engine::general_purpose::STANDARD.encode(Digest::of(b"\0asm x").0);
     for (sent, status) in [
-        (format!("sha-256=:{digest}:"), 201),
+        (format!("sha-256=:{digest}:"), 202),
         (format!("sha-512=:AAAA:, sha-256=:{digest}:"), 200),
         ("sha-512=:AAAA:".to_owned(), 200),
         (format!("sha-256=:{}:", digest.to_uppercase()), 400),

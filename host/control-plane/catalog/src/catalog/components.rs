@@ -2,12 +2,16 @@
 //! upload, in versions that count up from 1 per name. A component's bytes are stored once, whoever
 //! names them.
 
+pub mod jobs;
+
 use bytes::Bytes;
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
-use super::{Catalog, tenants};
-use crate::database::{self, Row, Transaction, Value, columns, params};
-use crate::{ArtifactName, CatalogError, Page, Put, Selector};
+use super::Catalog;
+use crate::database::{self, DatabaseError, Row, Transaction, Value, columns, params};
+
+use crate::{ArtifactName, CatalogError, Page, Selector};
+use jobs::Admission;
 
 /// A component that ships with the program.
 #[derive(Clone, Debug)]
@@ -37,11 +41,18 @@ pub struct Component {
     pub bytes: u64,
     pub source: ComponentSource,
     pub created_at: UnixMillis,
+    /// Built-in components are admitted by definition.
+    pub admission: Admission,
+    /// The job that admits it; none for built-in components.
+    pub job: Option<u64>,
 }
 
-const UPLOADED: &str = "SELECT v.name, CAST(v.version AS TEXT), v.digest, c.bytes, 0, v.created_at \
+const UPLOADED: &str = "SELECT v.name, CAST(v.version AS TEXT), v.digest, c.bytes, 0, v.created_at, \
+                        v.state, (SELECT j.number FROM admission_jobs AS j WHERE \
+                        j.tenant_id = v.tenant_id AND j.name = v.name AND j.version = v.version) \
                         FROM component_versions AS v JOIN components AS c USING (digest)";
-const BUILTIN: &str = "SELECT b.name, b.version, b.digest, c.bytes, 1, b.created_at \
+const BUILTIN: &str = "SELECT b.name, b.version, b.digest, c.bytes, 1, b.created_at, \
+                       'admitted', CAST(NULL AS BIGINT) \
                        FROM builtin_components AS b JOIN components AS c USING (digest)";
 
 impl Catalog {
@@ -78,52 +89,20 @@ impl Catalog {
         })
     }
 
-    /// Stores an uploaded component that has been inspected. A digest that the name has already is
-    /// that version; another becomes the next one.
-    ///
-    /// # Errors
-    /// [`CatalogError::Taken`] for the name of a built-in component; [`CatalogError::NotFound`] for
-    /// an unknown tenant; [`CatalogError::TooLarge`] and [`CatalogError::Full`] at the limits.
-    pub fn put_component(
-        &self,
-        tenant: &TenantId,
-        name: &ArtifactName,
-        component: &[u8],
-        inspection: &serde_json::Value,
-    ) -> Result<Put<Component>, CatalogError> {
-        let limit = self.limits.component_bytes;
-        if component.len() as u64 > limit {
-            return Err(CatalogError::TooLarge { what: "component", limit });
-        }
-        self.check_component_name(tenant, name)?;
-        let digest = self.put_content(component)?;
-        self.write(|transaction| {
-            tenants::require(transaction, tenant)?;
-            let same = find_uploaded(transaction, tenant, name, &Selector::Digest(digest))?;
-            if let Some(same) = same {
-                return Ok(Put::Unchanged(same));
-            }
-            insert_component(transaction, &digest, component.len() as u64, Some(inspection))?;
-            self.insert_version(transaction, tenant, name, &digest)?;
-            let made = find_uploaded(transaction, tenant, name, &Selector::Digest(digest))?;
-            made.map(Put::Created).ok_or_else(|| CatalogError::not_found("component", digest))
-        })
-    }
-
     fn insert_version(
         &self,
         transaction: &dyn Transaction,
         tenant: &TenantId,
         name: &ArtifactName,
         digest: &Digest,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<u64, CatalogError> {
         let sql = "SELECT coalesce(max(version), 0) FROM component_versions WHERE tenant_id = ?1 AND name = ?2";
         let version =
             columns::count(transaction, sql, params![tenant.as_str(), name.as_str()])? + 1;
         self.check_versions(transaction, "component_versions", tenant, version)?;
         transaction.execute(
-            "INSERT INTO component_versions (tenant_id, name, version, digest, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO component_versions (tenant_id, name, version, digest, created_at, state) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 'pending')",
             params![
                 tenant.as_str(),
                 name.as_str(),
@@ -132,7 +111,7 @@ impl Catalog {
                 columns::signed(UnixMillis::now().0),
             ],
         )?;
-        Ok(())
+        Ok(version)
     }
 
     /// May a tenant upload a component under this name?
@@ -174,15 +153,32 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::not_found("plugin", format_args!("{name}@{which}")))
     }
 
-    /// May the tenant use the component with this digest?
+    /// The component with this digest that the tenant may use: a version of its own, an admitted one
+    /// where it has several, otherwise a built-in one.
     ///
     /// # Errors
-    /// Where the database fails.
-    pub fn has_component(&self, tenant: &TenantId, digest: &Digest) -> Result<bool, CatalogError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM component_versions WHERE tenant_id = ?1 AND digest = ?2) \
-                   OR EXISTS (SELECT 1 FROM builtin_components WHERE digest = ?2)";
-        let params = params![tenant.as_str(), digest.0];
-        self.read(|transaction| Ok(columns::count(transaction, sql, params)? == 1))
+    /// [`CatalogError::NotFound`].
+    pub fn component_of(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Component, CatalogError> {
+        let own = format!(
+            "{UPLOADED} WHERE v.tenant_id = ?1 AND v.digest = ?2 \
+             ORDER BY CASE v.state WHEN 'admitted' THEN 0 ELSE 1 END, v.created_at LIMIT 1"
+        );
+        let builtin = format!("{BUILTIN} WHERE b.digest = ?1 ORDER BY b.name LIMIT 1");
+        let found = self.read(|transaction| {
+            let params = params![tenant.as_str(), digest.0];
+            let own = columns::first(transaction, &own, params, component)?;
+            match own {
+                Some(own) if own.admission == Admission::Admitted => Ok(Some(own)),
+                own => {
+                    Ok(columns::first(transaction, &builtin, params![digest.0], component)?.or(own))
+                }
+            }
+        })?;
+        found.ok_or_else(|| CatalogError::not_found("plugin", digest))
     }
 
     /// The built-in components of this program, then the latest version of each uploaded one.
@@ -282,6 +278,8 @@ fn insert_component(
 
 fn component(row: &Row) -> database::Result<Component> {
     let builtin: bool = row.get(4)?;
+    let (state, job): (String, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let admission = Admission::parse(&state);
     Ok(Component {
         name: row.get(0)?,
         version: row.get(1)?,
@@ -289,6 +287,8 @@ fn component(row: &Row) -> database::Result<Component> {
         bytes: columns::number(row, 3)?,
         source: if builtin { ComponentSource::Builtin } else { ComponentSource::Uploaded },
         created_at: columns::time(row, 5)?,
+        admission: admission.ok_or_else(|| DatabaseError::damaged(6, "is no state"))?,
+        job: job.map(|_| columns::number(row, 7)).transpose()?,
     })
 }
 

@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     Step { every: ROLLOUTS, postgres: "", sqlite: "" },
     Step { every: DERIVED, postgres: "", sqlite: "" },
     access::STEP,
+    Step { every: ADMISSION, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -190,6 +191,34 @@ CREATE INDEX node_revisions_by_tenant ON node_revisions (tenant_id, node);
 const DERIVED: &str = "
 ALTER TABLE revisions ADD COLUMN derived_from BLOB CHECK (length(derived_from) = 32);
 ALTER TABLE activations ADD COLUMN derived INTEGER NOT NULL DEFAULT 0 CHECK (derived IN (0, 1));
+";
+
+/// Versions that were stored before there were jobs had been compiled and linked first.
+const ADMISSION: &str = "
+ALTER TABLE component_versions ADD COLUMN state TEXT NOT NULL DEFAULT 'admitted'
+    CHECK (state IN ('pending', 'admitted', 'failed'));
+
+CREATE TABLE admission_jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'admitted', 'failed', 'error')),
+    steps TEXT NOT NULL,
+    trouble TEXT,
+    node TEXT,
+    lease_until INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    took_ms INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    UNIQUE (tenant_id, name, version),
+    FOREIGN KEY (tenant_id, name, version)
+        REFERENCES component_versions (tenant_id, name, version)
+) STRICT;
+CREATE INDEX admission_jobs_by_state ON admission_jobs (state, tenant_id);
+CREATE INDEX admission_jobs_by_end ON admission_jobs (tenant_id, ended_at);
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

@@ -1,6 +1,5 @@
 //! What is refused: beyond the limits, for nobody, damaged, from a newer program.
 
-use serde_json::json;
 use tidegate_catalog::{CatalogError, Limits, TableCells, TableSource};
 use tidegate_types::TenantId;
 
@@ -20,6 +19,9 @@ pub(crate) fn limits_are_kept(place: &Place) {
         table_bytes: 40,
         table_rows: 2,
         component_bytes: 4,
+        component_versions_per_tenant: 1,
+        component_bytes_per_tenant: 4,
+        admission_ms_per_hour: 1,
         document_bytes: 200,
         nodes: 1,
     };
@@ -44,7 +46,7 @@ pub(crate) fn limits_are_kept(place: &Place) {
     catalog.put_schema(&acme, &name("a"), b"true").unwrap();
     full(catalog.put_schema(&acme, &name("a"), b"{ }").unwrap_err());
     large(catalog.put_schema(&acme, &name("a"), b"false").unwrap_err());
-    large(catalog.put_component(&acme, &name("a"), b"12345", &json!({})).unwrap_err());
+    large(catalog.submit_component(&acme, &name("a"), b"12345").unwrap_err());
     let stage = |csv| catalog.stage_table(&acme, TableSource::Csv(csv), None);
     large(stage(&[b'k'; 41]).unwrap_err());
     // What few bytes say may be more as it is stored.
@@ -61,12 +63,11 @@ pub(crate) fn limits_are_kept(place: &Place) {
 pub(crate) fn nothing_is_stored_for_a_tenant_that_is_not_there(place: &Place) {
     let catalog = place.open();
     let ghost = TenantId::new("ghost").unwrap();
-    let facts = json!({});
     let refused = [
         catalog.create_key(&ghost, new_key()).map(drop),
         catalog.put_schema(&ghost, &name("a"), b"{}").map(drop),
         catalog.stage_table(&ghost, TableSource::Csv(b"k\n"), None).map(drop),
-        catalog.put_component(&ghost, &name("a"), b"x", &facts).map(drop),
+        catalog.submit_component(&ghost, &name("a"), b"x").map(drop),
         catalog.store_revision(&ghost, &document("a")).map(drop),
         catalog.roll_back(&ghost, None, "admin", "").map(drop),
         catalog.keys(&ghost).map(drop),

@@ -164,10 +164,8 @@ fn files_that_are_missing_or_damaged_are_fetched_anew() {
     let (writer, reader) = (place.node("a"), place.node("b"));
     let acme = tenant(&writer, "acme");
     let large = vec![b'x'; 3 << 20];
-    let digest = {
-        let facts = serde_json::json!({});
-        writer.put_component(&acme, &name("large"), &large, &facts).unwrap().into_inner().digest
-    };
+    let stored = writer.submit_component(&acme, &name("large"), &large).unwrap().into_inner();
+    let digest = stored.0.digest;
     let file = place.node_folder("b").join("blobs").join(digest.hex());
     assert!(!file.exists());
     assert_eq!(reader.content(&digest).unwrap(), large);
@@ -180,8 +178,7 @@ fn files_that_are_missing_or_damaged_are_fetched_anew() {
     assert_eq!(reader.content(&digest).unwrap(), large);
     // What the database has lost is there again once somebody stores it.
     place.sql("", "DELETE FROM blobs");
-    let facts = serde_json::json!({});
-    writer.put_component(&acme, &name("again"), &large, &facts).unwrap();
+    writer.submit_component(&acme, &name("again"), &large).unwrap();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(reader.content(&digest).unwrap(), large);
 }

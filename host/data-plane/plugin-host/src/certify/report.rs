@@ -32,7 +32,7 @@ impl StepName {
     ];
 
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Scanned => "scanned",
             Self::Compiled => "compiled",

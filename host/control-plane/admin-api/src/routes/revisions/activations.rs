@@ -13,6 +13,7 @@ use tidegate_types::{Digest, Problem, TenantId};
 use super::rollouts;
 use crate::answer::{self, Answer};
 use crate::request::{self, Asked, At, PageQuery, from_json};
+use crate::resolve::not_admitted;
 use crate::routes::tables::follow;
 use crate::state::AdminState;
 use crate::token::act;
@@ -80,14 +81,24 @@ pub(crate) async fn take_back_to(
     activation.await
 }
 
-/// The digest of a revision, where this program's kernels are those that it was made for: others
-/// may judge differently under the same digest.
+/// The digest of a revision, where this program's kernels are those that it was made for (others
+/// may judge differently under the same digest) and all its components are admitted.
 pub(super) fn usable(
     state: &AdminState,
     tenant: &TenantId,
     which: &Selector,
 ) -> Result<Digest, Problem> {
     let revision = state.catalog.revision(tenant, which).map_err(answer::from_catalog)?;
+    for rule in &revision.document.rules {
+        let component = state.catalog.component_of(tenant, &rule.component);
+        let component = component.map_err(answer::from_catalog)?;
+        if let Some(why) = not_admitted(&state.catalog, tenant, &component)? {
+            return Err(request::bad(format!(
+                "the rule `{}` cannot judge events: {why}",
+                rule.name
+            )));
+        }
+    }
     is_usable(&revision)?;
     Ok(revision.digest)
 }

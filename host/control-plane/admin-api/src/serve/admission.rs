@@ -1,0 +1,95 @@
+//! Runs admission jobs in the background, one at a time. A job is claimed in the catalog, its steps
+//! are noted there as they are done, and its end admits or fails the version in one transaction. A
+//! process that dies leaves a claimed job, which its next start begins again.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidegate_catalog::{Ending, Job, JobState};
+use tidegate_types::Problem;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::data_plane::{Certified, Verdict};
+use crate::state::AdminState;
+
+/// How long a claim holds without a step being done; longer than any step takes.
+const LEASE: Duration = Duration::from_secs(15 * 60);
+/// How often jobs are looked for that another node has stored or left behind.
+const POLL: Duration = Duration::from_secs(5);
+/// Steps that wait to be noted.
+const WAITING_STEPS: usize = 16;
+
+/// Runs jobs for ever; dropping it leaves the one that runs to be begun again.
+pub(crate) async fn run(state: AdminState) {
+    loop {
+        let node = state.node.clone();
+        match state.catalog(move |catalog| catalog.claim_job(&node, LEASE)).await {
+            Ok(Some(job)) => carry_out(&state, job).await,
+            // A failure of the catalog has been logged; it is tried again.
+            Ok(None) | Err(_) => {
+                drop(tokio::time::timeout(POLL, state.jobs.notified()).await);
+            }
+        }
+    }
+}
+
+async fn carry_out(state: &AdminState, job: Job) {
+    let (started, number) = (Instant::now(), job.number);
+    tracing::info!(
+        job = number,
+        tenant = job.tenant.as_str(),
+        plugin = job.name,
+        "admission begins"
+    );
+    // A task of its own: a panic in there is a failure of the gateway like any other.
+    let mut task = JoinSet::new();
+    let (inner, subject) = (state.clone(), job.clone());
+    task.spawn(async move { prove(&inner, &subject).await });
+    let certified = match task.join_next().await {
+        Some(Ok(Ok(certified))) => certified,
+        Some(Ok(Err(problem))) => undecided(problem.detail),
+        Some(Err(_)) | None => undecided("the gateway failed; its log has the cause".to_owned()),
+    };
+    let Certified { verdict, steps, inspection } = certified;
+    let (ended, trouble) = match verdict {
+        Verdict::Admitted => (JobState::Admitted, None),
+        Verdict::Failed => (JobState::Failed, None),
+        Verdict::Undecided(why) => (JobState::Error, Some(why)),
+    };
+    if let Some(why) = &trouble {
+        tracing::warn!(job = number, reason = why, "a component could not be put to the proof");
+    }
+    let inspection = inspection.map(|inspection| json!(inspection));
+    let took = started.elapsed();
+    let ending = Ending { state: ended, steps, trouble, inspection, took };
+    let node = state.node.clone();
+    let noted = state.catalog(move |catalog| catalog.end_job(&job, &node, &ending)).await;
+    tracing::info!(job = number, state = ended.as_str(), noted = ?noted.ok(), "admission ended");
+}
+
+fn undecided(why: String) -> Certified {
+    Certified { verdict: Verdict::Undecided(why), steps: Vec::new(), inspection: None }
+}
+
+/// Has the data plane certify the component of a job, and notes the steps on the way.
+async fn prove(state: &AdminState, job: &Job) -> Result<Certified, Problem> {
+    let digest = job.digest;
+    let component: Bytes = state.catalog(move |catalog| catalog.content(&digest)).await?.into();
+    let (done, mut steps) = mpsc::channel(WAITING_STEPS);
+    let certifying = state.data_plane.certify(&job.tenant, component, done);
+    let noting = async {
+        let mut all: Vec<Value> = Vec::new();
+        while let Some(step) = steps.recv().await {
+            all.push(step);
+            let (node, number, so_far) = (state.node.clone(), job.number, all.clone());
+            let note =
+                state.catalog(move |catalog| catalog.note_steps(number, &node, &so_far, LEASE));
+            // What cannot be noted now is noted with the end.
+            drop(note.await);
+        }
+    };
+    let (certified, ()) = tokio::join!(certifying, noting);
+    Ok(certified)
+}
