@@ -153,6 +153,7 @@ fn a_canary_judges_its_share_and_no_key_changes_sides_until_it_is_promoted() {
     assert_eq!((&begun["stage"], &begun["percent"]), (&json!("canary"), &json!(20.0)));
     trial.post(2000);
     // A restart changes nothing.
+    assert!(trial.gateway.terminate(), "{}", trial.gateway.log());
     trial.gateway.restart();
     trial.post(1000);
     trial.ok("POST", &canary, &json!({ "percent": 60 }));
@@ -294,6 +295,7 @@ fn an_explanation_gives_the_way_to_a_verdict_and_the_same_verdict_again() {
     trial.tenant.activate(&trial.gateway, &revision(1, "hard_fail"));
     trial.gateway.wait_published();
     assert_eq!(explain(&trial), explained);
+    assert!(trial.gateway.terminate(), "{}", trial.gateway.log());
     trial.gateway.restart();
     assert_eq!(explain(&trial), explained);
     let unknown = "01890a5d-ac96-7abc-8def-0123456789ab";

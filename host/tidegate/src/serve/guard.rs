@@ -57,6 +57,8 @@ struct Subject {
     thresholds: Thresholds,
     candidate: Tally,
     other: Other,
+    /// Both when it began.
+    begun: (Tally, Tally),
 }
 
 /// What it is compared with.
@@ -77,6 +79,7 @@ impl Subject {
                 thresholds: rollout.thresholds,
                 candidate: rollout.candidate.stats.tally(),
                 other: Other::Beside(in_force.revision.stats.tally()),
+                begun: rollout.begun.clone(),
             });
         }
         let watch = in_force.watch.as_ref().filter(|watch| watch.since.elapsed() < WARM)?;
@@ -85,6 +88,7 @@ impl Subject {
             thresholds: watch.thresholds,
             candidate: in_force.revision.stats.tally(),
             other: Other::Before(watch.before.clone()),
+            begun: (watch.begun.clone(), Tally::default()),
         })
     }
 }
@@ -97,7 +101,7 @@ struct Watched {
 
 impl Watched {
     fn begin(subject: &Subject) -> Self {
-        Self { what: subject.what, looks: VecDeque::from([subject.counts()]) }
+        Self { what: subject.what, looks: VecDeque::from([subject.begun.clone()]) }
     }
 
     /// Looks once more; answers why it is to be taken back, where it is.

@@ -53,7 +53,7 @@ impl Node {
             let revision = self.running(&tenant, &stored).await?;
             let known = before.in_force(&tenant);
             let rollout = match desired.rollouts.get(&tenant) {
-                Some(wanted) => Some(self.rollout(&tenant, wanted, known).await?),
+                Some(wanted) => Some(self.rollout(&tenant, wanted, known, &revision).await?),
                 None => None,
             };
             let in_force = known.filter(|known| {
@@ -78,16 +78,22 @@ impl Node {
         tenant: &TenantId,
         wanted: &RunningRollout,
         known: Option<&Arc<InForce>>,
+        active: &Revision,
     ) -> anyhow::Result<Rollout> {
         let candidate = self.running(tenant, &wanted.candidate).await?;
         let known = known.and_then(|known| known.rollout.as_ref());
-        let diff = known.filter(|known| known.id == wanted.rollout.id);
+        let same = known.filter(|known| known.id == wanted.rollout.id);
+        let begun = match same {
+            Some(same) => same.begun.clone(),
+            None => (candidate.stats.tally(), active.stats.tally()),
+        };
         Ok(Rollout {
             id: wanted.rollout.id,
             candidate,
             stage: wanted.rollout.stage,
             thresholds: wanted.rollout.thresholds,
-            diff: diff.map_or_else(|| Arc::new(Diff::default()), |known| Arc::clone(&known.diff)),
+            begun,
+            diff: same.map_or_else(|| Arc::new(Diff::default()), |known| Arc::clone(&known.diff)),
         })
     }
 }
@@ -124,6 +130,7 @@ fn watch(
         sequence,
         thresholds,
         since: Instant::now(),
+        begun: revision.stats.tally(),
         before: replaced.map(|known| known.revision.stats.tally()),
     })
 }

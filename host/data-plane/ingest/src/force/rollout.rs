@@ -29,6 +29,8 @@ pub struct Watch {
     pub sequence: u64,
     pub thresholds: Thresholds,
     pub since: Instant,
+    /// What the revision itself had done when it was activated: it may have been active earlier.
+    pub begun: Tally,
     /// What the revision before it had done when it was replaced; `None` where that is not known.
     pub before: Option<Tally>,
 }
@@ -41,6 +43,8 @@ pub struct Rollout {
     pub candidate: Arc<Revision>,
     pub stage: Stage,
     pub thresholds: Thresholds,
+    /// What candidate and active revision had done when the stage began on this node.
+    pub begun: (Tally, Tally),
     /// What a shadow has found so far.
     pub diff: Arc<Diff>,
 }
