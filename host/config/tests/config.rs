@@ -195,7 +195,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, catalog, dedup, wal, storage, plugins, compile, schemas, log";
+    let sections = "node, workers, ingress, admin, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );

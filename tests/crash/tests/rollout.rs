@@ -235,6 +235,8 @@ fn an_activation_with_thresholds_is_taken_back_by_itself() {
         (&json!("rollback"), &json!("tidegate"))
     );
     assert!(status["active"]["reason"].as_str().unwrap().contains("quarantined"), "{status}");
+    // A change waits for the one before: now it is in force.
+    assert_eq!(trial.tenant.revision(&trial.gateway, &revision(100, "soft_fail")).status, 200);
     trial.post(100);
     let stored = trial.stored();
     assert_eq!(stored["f-2000"].revision, active);

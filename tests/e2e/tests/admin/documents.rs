@@ -167,7 +167,7 @@ fn components_that_cannot_be_used() {
     }
     problem(&tenant.upload(&gateway, "mine", &vec![0; (4 << 20) + 1]), 413, "too-large");
     let path = "/v1/tenants/acme/plugins/mine/versions";
-    problem(&gateway.admin("POST", path, JSON, module), 415, "unsupported-media-type");
+    problem(&gateway.admin("POST", path, "text/plain", module), 415, "unsupported-media-type");
     assert_eq!(gateway.admin("GET", path, JSON, b"").status, 404);
     let names = gateway.admin("GET", "/v1/tenants/acme/plugins", JSON, b"").json();
     let names: Vec<_> =

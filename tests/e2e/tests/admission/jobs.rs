@@ -41,7 +41,7 @@ fn a_good_component_is_admitted_step_by_step() {
     assert_eq!((&version["state"], &version["job"]), (&json!("admitted"), &job["job"]));
     assert_eq!(version["admission"], job);
     let inspection = &version["inspection"];
-    assert_eq!(inspection["manifest"]["reads"], json!([{ "pointer": "/id", "cell": "json" }]));
+    assert_eq!(inspection["manifest"]["reads"], json!([{ "pointer": "/id", "cell": "boolean" }]));
     assert!(inspection["cost"]["peak_memory_bytes"].as_u64() > Some(0), "{inspection}");
     let builtin = get(&gateway, "/v1/tenants/acme/plugins/required/versions/0.1.0");
     assert_eq!((&builtin["state"], &builtin["job"]), (&json!("admitted"), &json!(null)));
@@ -104,7 +104,7 @@ fn a_bad_component_fails_and_cannot_be_used() {
 #[test]
 fn a_wrong_golden_case_fails_its_version() {
     let (gateway, tenant) = start_with(&[]);
-    let case = r#"{"config": {"fields": []},
+    let case = r#"{"config": {"fields": [{"pointer": "/id"}]},
 "events": [
   {"id": 1}],
 "expect": {"findings": [{"row": 0, "code": "missing", "severity": "hard"}]}}"#;
@@ -128,7 +128,7 @@ fn requests_that_make_no_job() {
     problem(&tenant.upload(&gateway, "mine", b"text"), 400, "invalid-request");
     problem(&tenant.upload(&gateway, "mine", b""), 400, "invalid-request");
     let path = "/v1/tenants/acme/plugins/mine/versions";
-    problem(&gateway.admin("POST", path, JSON, &bytes), 415, "unsupported-media-type");
+    problem(&gateway.admin("POST", path, "text/plain", &bytes), 415, "unsupported-media-type");
     for job in ["1", "0", "x", "-1", "99999999999999999999"] {
         let answer = gateway.admin("GET", &format!("/v1/tenants/acme/jobs/{job}"), JSON, b"");
         problem(&answer, 404, "not-found");

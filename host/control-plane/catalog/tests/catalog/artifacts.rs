@@ -1,5 +1,7 @@
 //! Schemas, tables, components: versions, digests, lists.
 
+pub(crate) mod jobs;
+
 use bytes::Bytes;
 use serde_json::json;
 use tidegate_catalog::{

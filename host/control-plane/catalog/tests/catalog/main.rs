@@ -7,8 +7,6 @@ mod artifacts;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
-mod jobs;
-#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
@@ -23,6 +21,9 @@ mod writers;
 
 #[cfg(test)]
 use keys::access;
+
+#[cfg(test)]
+use artifacts::jobs;
 
 /// Every case with each database.
 #[cfg(test)]

@@ -46,6 +46,10 @@ fn place(error: &LinkError, scanned: &Examined) -> Place {
         LinkError::Version(VersionError::Unreadable(name)) => among(&|other| other == name),
         LinkError::Version(VersionError::Mixed { import, .. }) => of(import),
         LinkError::Version(VersionError::Unknown { needed, .. }) => of(needed),
-        LinkError::Types(why) => among(&|name| why.contains(name)),
+        // It may name the interface by the newest version on the same track.
+        LinkError::Types(why) => among(&|name| {
+            let interface = name.split('@').next().unwrap_or(name);
+            why.contains(name) || why.contains(&format!("{interface}@"))
+        }),
     }
 }

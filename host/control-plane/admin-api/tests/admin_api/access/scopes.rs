@@ -84,7 +84,7 @@ async fn a_tenant_uploads_and_cannot_activate() {
     let (_, uploader) = gateway.token(Some("acme"), &["plugins:upload"]).await;
     let head = format!("Authorization: Bearer {uploader}\r\nContent-Type: application/wasm\r\n");
     let path = "/v1/tenants/acme/plugins/theirs/versions";
-    gateway.raw("POST", path, &head, b"\0asm theirs").await.expect(201);
+    gateway.raw("POST", path, &head, b"\0asm theirs").await.expect(202);
     let path = "/v1/tenants/acme/revisions/1/activate";
     let refused = gateway.with_token(&uploader, "POST", path).await;
     refused.expect_problem(403, "forbidden", None);

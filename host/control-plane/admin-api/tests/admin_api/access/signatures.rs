@@ -53,7 +53,7 @@ async fn policies_are_held_against_uploads() {
     refused.expect_problem(422, "signature-refused", None);
     upload(&gateway, Some("AAAA")).await.expect_problem(400, "invalid-request", None);
     assert_eq!(gateway.plane.inspected.load(std::sync::atomic::Ordering::SeqCst), 0);
-    upload(&gateway, Some(&nightly.sign(COMPONENT).to_string())).await.expect(201);
+    upload(&gateway, Some(&nightly.sign(COMPONENT).to_string())).await.expect(202);
 
     let this = json!({ "policy": "this-key", "key": ours.public().id() });
     put(policy.to_owned(), this.clone()).await.expect(200);
@@ -97,7 +97,7 @@ async fn components_are_pulled_from_registries() {
     let gateway = Gateway::start(folder.path()).await;
     gateway.post("/v1/tenants", json!({ "id": "acme" })).await.expect(201);
     let path = "/v1/tenants/acme/plugins/rule/versions";
-    let stored = gateway.post(path, json!({ "oci": ON_THE_SHELF })).await.expect(201);
+    let stored = gateway.post(path, json!({ "oci": ON_THE_SHELF })).await.expect(202);
     assert_eq!(stored["bytes"], b"\0asm pulled".len());
     let refused = gateway.post(path, json!({ "oci": "oci://other/rule" })).await;
     refused.expect_problem(502, "registry-failed", Some("/oci"));
