@@ -166,6 +166,12 @@ pub(crate) fn path(segments: &[&str]) -> String {
     std::iter::once("/v1".to_owned()).chain(encoded).collect()
 }
 
+/// A query of these names and values.
+pub(crate) fn query(parts: &[(&str, &str)]) -> String {
+    let all = parts.iter().map(|(name, value)| format!("{name}={}", encode(value)));
+    format!("?{}", all.collect::<Vec<_>>().join("&"))
+}
+
 /// Percent-encoded for a path segment or a query's value.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, PATH_SEGMENT).to_string()

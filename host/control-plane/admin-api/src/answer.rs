@@ -146,7 +146,9 @@ fn quota(error: &CatalogError, frees_at: Option<UnixMillis>) -> Problem {
 /// For paths that do not exist.
 pub(crate) async fn not_found(uri: http::Uri) -> Failure {
     let path: String = uri.path().chars().take(200).collect();
-    let detail = format!("there is no path {path}; all paths start with /v1/status or /v1/tenants");
+    let detail = format!(
+        "there is no path {path}; see the API's reference; most paths start with /v1/tenants"
+    );
     Failure(Problem::new(ProblemType::NotFound, detail))
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tidegate_catalog::{StoredRevision, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
-use tidegate_types::{EventId, Problem, TenantId, UnixMillis};
+use tidegate_types::{Digest, EventId, Problem, RuleName, TenantId, UnixMillis};
 use tokio::sync::mpsc;
 
 use crate::routes::revisions::replays::ReplayProgress;
@@ -88,6 +88,18 @@ pub trait DataPlane: Send + Sync + 'static {
         event_id: EventId,
     ) -> BoxFuture<'a, Result<Value, Problem>>;
 
+    /// Are these limits of a tenant, or with `of_component` of one of its components?
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    fn check_limits(&self, of_component: bool, limits: &Value) -> Result<(), String>;
+
+    /// The last lines that a tenant's rules logged on this node, the oldest first, as JSON objects.
+    fn plugin_log(&self, tenant: &TenantId, wanted: &LogRequest) -> Vec<Value>;
+
+    /// What is measured, as text for Prometheus.
+    fn metrics(&self) -> String;
+
     /// What the data plane says of itself: members of a JSON object for the node's status.
     fn status(&self) -> Map<String, Value>;
 }
@@ -104,6 +116,17 @@ pub struct ReplayRequest {
     pub event_types: Vec<String>,
     /// At most so many events.
     pub limit: u64,
+}
+
+/// Which log lines are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LogRequest {
+    pub component: Option<Digest>,
+    pub rule: Option<RuleName>,
+    /// This level and those above: `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// Logged at or after.
+    pub since: Option<UnixMillis>,
 }
 
 /// How large a reference table may be.

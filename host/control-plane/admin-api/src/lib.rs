@@ -19,8 +19,8 @@ mod answer;
 pub mod data_plane;
 
 pub use data_plane::{
-    BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, ParquetLimits, ReplayRequest,
-    Verdict,
+    BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, LogRequest, ParquetLimits,
+    ReplayRequest, Verdict,
 };
 pub use routes::revisions::replays::ReplayProgress;
 pub use routes::{Declared, routes};

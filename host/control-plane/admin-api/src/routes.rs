@@ -101,6 +101,7 @@ fn delete<H: Handler<T, AdminState>, T: 'static>(
 #[rustfmt::skip]
 fn table() -> Vec<Route> {
     vec![
+        get("/metrics", ADMIN, plugins::running::metrics),
         get("/v1/status", ADMIN, status::node),
         get("/v1/tokens", ADMIN, access::tokens::list),
         post("/v1/tokens", ADMIN, access::tokens::create),
@@ -131,6 +132,10 @@ fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}/plugins/{name}/versions", ANY, plugins::versions),
         post("/v1/tenants/{tenant}/plugins/{name}/versions", UPLOAD, plugins::push),
         get("/v1/tenants/{tenant}/plugins/{name}/versions/{version}", ANY, plugins::inspect),
+        get("/v1/tenants/{tenant}/log", ANY, plugins::running::log),
+        get("/v1/tenants/{tenant}/limits", ANY, plugins::running::limits),
+        put("/v1/tenants/{tenant}/limits", ADMIN, plugins::running::set_limits),
+        put("/v1/tenants/{tenant}/plugins/{name}/versions/{version}/limits", ADMIN, plugins::running::set_plugin_limits),
         get("/v1/tenants/{tenant}/jobs", ANY, plugins::jobs::list),
         get("/v1/tenants/{tenant}/jobs/{job}", ANY, plugins::jobs::one),
         get("/v1/tenants/{tenant}/revisions", ANY, revisions::list),

@@ -13,6 +13,8 @@ pub mod components;
 
 pub mod revisions;
 
+pub mod limits;
+
 pub mod rollouts;
 
 pub mod activations;

@@ -29,6 +29,7 @@ pub use catalog::components::jobs::{Admission, Ending, Job, JobState};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
 pub use catalog::fleet::nodes::{NodeRecord, NodeReport, NodeRevision, NodeRevisionState};
 pub use catalog::fleet::watch::{Heard, Watch};
+pub use catalog::limits::OwnLimits;
 pub use catalog::revisions::{RevisionState, RevisionSummary, StoredRevision};
 pub use catalog::rollouts::{Ended, RolloutEnd, RolloutRecord, RunningRollout};
 pub use catalog::schemas::Schema;

@@ -21,6 +21,13 @@ pub(crate) enum TenantCommand {
     },
     /// List all tenants
     List,
+    /// Show the limits that a tenant and its components have of their own, or set the tenant's
+    Limits {
+        tenant: String,
+        /// JSON file with the limits, {} for the gateway's; - for standard input
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,6 +143,22 @@ pub(crate) enum PluginCommand {
     },
     #[command(flatten)]
     Local(LocalPluginCommand),
+    /// Show what a tenant's rules log
+    Logs {
+        #[command(flatten)]
+        of: OfTenant,
+        /// NAME or NAME@VERSION [default: all of the tenant's rules]
+        plugin: Option<String>,
+        /// Only this rule of the revision
+        #[arg(long)]
+        rule: Option<String>,
+        /// This level and those above: debug, info, warn or error
+        #[arg(long, default_value = "info")]
+        level: String,
+        /// Go on with the lines to come, until it is interrupted
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// List a tenant's components, the built-in ones among them
     List {
         #[command(flatten)]

@@ -15,6 +15,7 @@ use crate::client::{Body, path};
 use crate::output::{Printer, cell};
 
 mod follow;
+mod logs;
 mod pack;
 mod registry;
 mod show;
@@ -37,6 +38,10 @@ pub(super) fn run(global: &Global, command: PluginCommand) -> anyhow::Result<Exi
         }
         PluginCommand::Pack { component, cases, output } => {
             pack::run(Printer::new(global.json), &component, &cases, output.as_deref())
+        }
+        PluginCommand::Logs { of, plugin, rule, level, follow } => {
+            let wanted = logs::Wanted { plugin, rule, level };
+            logs::run(&context()?, &of, &wanted, follow)
         }
         PluginCommand::Local(command) => local(Printer::new(global.json), command),
         PluginCommand::List { of } => list(&context()?, &of),

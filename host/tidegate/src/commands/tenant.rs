@@ -1,10 +1,15 @@
 //! `tidegate tenant`: who may send events at all.
 
+use anyhow::Context as _;
+use http::Method;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, files};
 use crate::cli::TenantCommand;
 use crate::client::{Body, path};
+
+/// More than any limits take.
+const MAX_BYTES: u64 = 1 << 20;
 
 pub(super) fn run(context: &Context, command: TenantCommand) -> anyhow::Result<()> {
     let Context { admin, print } = context;
@@ -12,6 +17,19 @@ pub(super) fn run(context: &Context, command: TenantCommand) -> anyhow::Result<(
         TenantCommand::Create { tenant } => {
             let made = admin.post(&path(&["tenants"]), Body::Json(json!({ "id": tenant })))?;
             print.answer(&made, || format!("created tenant {tenant}"))?;
+        }
+        TenantCommand::Limits { tenant, set } => {
+            let path = path(&["tenants", &tenant, "limits"]);
+            let answer = match set {
+                None => admin.get(&path)?,
+                Some(file) => {
+                    let bytes = files::read_whole(&file, MAX_BYTES)?;
+                    let limits = serde_json::from_slice(&bytes)
+                        .with_context(|| format!("{} is not JSON", files::name(&file)))?;
+                    admin.call(Method::PUT, &path, Body::Json(limits))?
+                }
+            };
+            print.answer(&answer, || answer.to_string())?;
         }
         TenantCommand::List => {
             let list = admin.get_all(&path(&["tenants"]), "tenants", ("after", "/id"))?;

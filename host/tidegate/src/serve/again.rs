@@ -74,7 +74,7 @@ impl Node {
         if let Some(running) = self.known(tenant, &stored.digest) {
             return Ok(running);
         }
-        let built = self.build(tenant, &stored.document).await;
+        let built = self.build(tenant, &stored.document, None).await;
         built.map(Arc::new).map_err(|problems| {
             let detail = format!("the revision cannot run: {}", told(&problems));
             Problem::new(ProblemType::InvalidRequest, detail)

@@ -3,6 +3,7 @@
 
 mod admission;
 mod artifacts;
+pub(super) mod limits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidegate_admin_api::{
-    BoxFuture, Certified, DataPlane, ParquetLimits, ReplayProgress, ReplayRequest,
+    BoxFuture, Certified, DataPlane, LogRequest, ParquetLimits, ReplayProgress, ReplayRequest,
 };
 use tidegate_catalog::{Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
@@ -28,10 +29,13 @@ use tokio::sync::mpsc;
 use super::warm::Warm;
 use artifacts::Parts;
 
+/// Series that the metrics of rules have, about; beyond, rules are summed up.
+const MOST_SERIES: usize = 20_000;
+
 /// This node.
 pub(super) struct Node {
     pub(super) catalog: Arc<Catalog>,
-    plugins: Arc<PluginHost>,
+    pub(super) plugins: Arc<PluginHost>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) storage: Arc<Storage>,
     wal: Wal,
@@ -42,8 +46,9 @@ pub(super) struct Node {
     tables: Arc<TableCache>,
     /// The version of the desired state that is in force.
     pub(super) applied: AtomicU64,
-    /// Held while a snapshot is made, so that an older one never replaces a newer one.
-    publishing: tokio::sync::Mutex<()>,
+    /// Held while a snapshot is made, so that an older one never replaces a newer one. Who has limits
+    /// of their own.
+    publishing: tokio::sync::Mutex<Vec<limits::Owner>>,
 }
 
 impl Node {
@@ -75,9 +80,10 @@ impl Node {
         &self,
         tenant: &TenantId,
         document: &RevisionDocument,
+        earlier: Option<&RevisionDocument>,
     ) -> Result<Revision, Vec<ProblemPart>> {
         let artifacts = Parts::of(document, &self.catalog, &self.tables).await?;
-        Revision::build(tenant, document, &self.plugins, &artifacts, &self.schemas).await
+        Revision::build(tenant, document, earlier, &self.plugins, &artifacts, &self.schemas).await
     }
 
     /// Calls the catalog on a blocking thread.
@@ -132,13 +138,13 @@ impl DataPlane for Node {
         document: &RevisionDocument,
     ) -> BoxFuture<'_, Result<(), Vec<ProblemPart>>> {
         let (tenant, document) = (tenant.clone(), document.clone());
-        Box::pin(async move { self.build(&tenant, &document).await.map(drop) })
+        Box::pin(async move { self.build(&tenant, &document, None).await.map(drop) })
     }
 
     fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(async move {
-            let _turn = self.publishing.lock().await;
-            match self.snapshot().await {
+            let mut limited = self.publishing.lock().await;
+            match self.snapshot(&mut limited).await {
                 Ok((snapshot, version)) => {
                     self.gateway.publish(snapshot);
                     self.applied.store(version, Ordering::Release);
@@ -147,6 +153,18 @@ impl DataPlane for Node {
                 Err(error) => Err(Problem::new(ProblemType::Internal, format!("{error:#}"))),
             }
         })
+    }
+
+    fn check_limits(&self, of_component: bool, limits: &Value) -> Result<(), String> {
+        limits::check(of_component, limits)
+    }
+
+    fn plugin_log(&self, tenant: &TenantId, wanted: &LogRequest) -> Vec<Value> {
+        limits::lines(&self.plugins, tenant, wanted)
+    }
+
+    fn metrics(&self) -> String {
+        self.plugins.prometheus(MOST_SERIES)
     }
 
     fn observe_rollout(&self, tenant: &TenantId, id: u64) -> Option<Map<String, Value>> {

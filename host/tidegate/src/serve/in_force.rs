@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use tidegate_catalog::{Activation, Catalog, KeyRecord, RunningRollout, Scope, StoredRevision};
+use tidegate_catalog::{
+    Activation, Catalog, KeyRecord, OwnLimits, RunningRollout, Scope, Selector, StoredRevision,
+};
 use tidegate_ingest::force::rollout::Watch;
 use tidegate_ingest::rejudge::Diff;
 use tidegate_ingest::{ApiKey, InForce, KeyState, Revision, Rollout, Scopes, Snapshot};
+use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, TenantId};
 
-use super::data_plane::{Node, told};
+use super::data_plane::{Node, limits, told};
 
 /// What the catalog says, read at one go.
 struct Desired {
@@ -20,6 +23,7 @@ struct Desired {
     active: Vec<(TenantId, Activation, StoredRevision)>,
     rollouts: HashMap<TenantId, RunningRollout>,
     keys: Vec<KeyRecord>,
+    limits: Vec<OwnLimits>,
 }
 
 impl Node {
@@ -32,11 +36,35 @@ impl Node {
         if let Some(known) = self.warm.get(tenant, &stored.digest) {
             return Ok(known);
         }
-        let built = self.build(tenant, &stored.document).await;
+        let earlier = self.earlier(tenant, stored).await?;
+        let built = self.build(tenant, &stored.document, earlier.as_ref()).await;
         let built = built.map_err(|problems| anyhow::anyhow!("{}", told(&problems)));
         let revision = Arc::new(built.with_context(|| format!("the revision of tenant {tenant}"))?);
         self.warm.keep(tenant, &revision);
         Ok(revision)
+    }
+
+    /// What rules of a revision fall back to: of the active one, what it replaced; of a candidate,
+    /// what is active.
+    async fn earlier(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredRevision,
+    ) -> anyhow::Result<Option<RevisionDocument>> {
+        let (owner, digest) = (tenant.clone(), stored.digest);
+        self.ask(move |catalog| {
+            let active = catalog.active(&owner)?;
+            let earlier = match active.filter(|active| active.digest != digest) {
+                Some(active) => Some(active),
+                None => catalog.rollback_target(&owner)?,
+            };
+            let Some(earlier) = earlier.filter(|earlier| earlier.digest != digest) else {
+                return Ok(None);
+            };
+            let revision = catalog.revision(&owner, &Selector::Digest(earlier.digest))?;
+            Ok(Some(revision.document))
+        })
+        .await
     }
 
     /// A revision that is in force or was not long ago.
@@ -45,8 +73,13 @@ impl Node {
     }
 
     /// What is desired, made to run, and its version. What has not changed is taken as it is.
-    pub(super) async fn snapshot(&self) -> anyhow::Result<(Snapshot, u64)> {
+    /// `limited` is who has limits of their own.
+    pub(super) async fn snapshot(
+        &self,
+        limited: &mut Vec<limits::Owner>,
+    ) -> anyhow::Result<(Snapshot, u64)> {
         let desired = self.ask(read).await?;
+        limits::apply(&self.plugins, desired.limits, limited);
         let before = self.gateway.snapshot();
         let mut tenants = Vec::with_capacity(desired.active.len());
         for (tenant, activation, stored) in desired.active {
@@ -110,6 +143,7 @@ fn read(catalog: &Catalog) -> Result<Desired, tidegate_catalog::CatalogError> {
             .collect(),
         rollouts: rollouts.map(|rollout| (rollout.tenant.clone(), rollout)).collect(),
         keys: catalog.all_keys()?,
+        limits: catalog.own_limits()?,
     })
 }
 

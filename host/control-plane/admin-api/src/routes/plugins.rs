@@ -5,6 +5,8 @@ pub(super) mod jobs;
 
 mod incoming;
 
+pub(super) mod running;
+
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
     AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, Limits,
-    ParquetLimits, ReplayProgress, ReplayRequest, ServeError, Verdict, serve,
+    LogRequest, ParquetLimits, ReplayProgress, ReplayRequest, ServeError, Verdict, serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, TableCells};
 use tidegate_types::problem::ProblemPart;
@@ -178,6 +178,21 @@ impl DataPlane for Plane {
 
     fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(self.look())
+    }
+
+    fn check_limits(&self, _of_component: bool, limits: &Value) -> Result<(), String> {
+        if limits.get("max_calls").is_some_and(Value::is_string) {
+            return Err("max_calls is a number".to_owned());
+        }
+        Ok(())
+    }
+
+    fn plugin_log(&self, _tenant: &TenantId, wanted: &LogRequest) -> Vec<Value> {
+        vec![json!({ "level": wanted.level })]
+    }
+
+    fn metrics(&self) -> String {
+        "tidegate_up 1\n".to_owned()
     }
 
     fn observe_rollout(

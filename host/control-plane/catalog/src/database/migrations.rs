@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { every: DERIVED, postgres: "", sqlite: "" },
     access::STEP,
     Step { every: ADMISSION, postgres: "", sqlite: "" },
+    Step { every: LIMITS, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -219,6 +220,16 @@ CREATE TABLE admission_jobs (
 ) STRICT;
 CREATE INDEX admission_jobs_by_state ON admission_jobs (state, tenant_id);
 CREATE INDEX admission_jobs_by_end ON admission_jobs (tenant_id, ended_at);
+";
+
+/// Limits in place of the gateway's; `component` is empty for a tenant as a whole.
+const LIMITS: &str = "
+CREATE TABLE own_limits (
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    component TEXT NOT NULL,
+    limits TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, component)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

@@ -64,13 +64,15 @@ pub trait Artifacts: Send + Sync {
 }
 
 impl Revision {
-    /// Makes the parts of a document run: compiles schemas and components, configures rules.
+    /// Makes the parts of a document run: compiles schemas and components, configures rules. Rules
+    /// that fault too often fall back to those of an earlier revision.
     ///
     /// # Errors
     /// Every problem found, by pointers into the document.
     pub async fn build(
         tenant: &TenantId,
         document: &RevisionDocument,
+        earlier: Option<&RevisionDocument>,
         host: &PluginHost,
         artifacts: &dyn Artifacts,
         schemas: &SchemaLimits,
@@ -102,7 +104,13 @@ impl Revision {
             let at = format!("/rules/{place}");
             problems.rule_names(&at, place, rule, document);
             match admit(tenant, rule, host, artifacts, &tables).await {
-                Ok(rule) => rules.push(rule),
+                Ok(mut admitted) => {
+                    if let Some(earlier) = fallback(earlier, rule, document) {
+                        let earlier = admit(tenant, &earlier, host, artifacts, &tables).await;
+                        set_fallback(&mut admitted, earlier);
+                    }
+                    rules.push(admitted);
+                }
                 Err(found) => problems.under(&at, found),
             }
         }
@@ -159,6 +167,32 @@ impl Revision {
         let judgements = self.plan.evaluate_part(whole, rows).await?;
         self.stats.judged(&judgements, begun.elapsed());
         Ok(judgements)
+    }
+}
+
+/// The rule of the same name in an earlier revision, where it is another one and its tables are
+/// there: it judges while this one faults too often.
+fn fallback(
+    earlier: Option<&RevisionDocument>,
+    rule: &revision::Rule,
+    document: &RevisionDocument,
+) -> Option<revision::Rule> {
+    let earlier = earlier?;
+    let same_tables = earlier.tables.keys().all(|name| document.tables.contains_key(name));
+    let found = earlier.rules.iter().find(|other| other.name == rule.name)?;
+    let differs = (found.component, &found.config) != (rule.component, &rule.config);
+    (differs && same_tables).then(|| found.clone())
+}
+
+/// A rule that cannot fall back is used without.
+fn set_fallback(rule: &mut PlanRule, earlier: Result<PlanRule, Vec<ProblemPart>>) {
+    match earlier.map(|earlier| rule.set_fallback(earlier)) {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => tracing::debug!(rule = rule.name().as_str(), %why, "no fall-back"),
+        Err(_) => {
+            let why = "the earlier version cannot be admitted";
+            tracing::debug!(rule = rule.name().as_str(), why, "no fall-back");
+        }
     }
 }
 
