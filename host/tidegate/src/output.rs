@@ -45,6 +45,30 @@ impl Printer {
     }
 }
 
+impl Printer {
+    /// One thing, and below it a list that is in it, where that has rows.
+    pub(crate) fn facts_and_list(
+        self,
+        value: &Value,
+        fields: &[Column],
+        list: &str,
+        columns: &[Column],
+    ) -> io::Result<()> {
+        self.answer(value, || {
+            let rows = value.pointer(list).and_then(Value::as_array);
+            let rows = rows.map(Vec::as_slice).unwrap_or_default();
+            let facts = facts(value, fields);
+            if rows.is_empty() {
+                return facts;
+            }
+            let cells =
+                rows.iter().map(|row| columns.iter().map(|(_, at)| cell(row, at)).collect());
+            let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+            format!("{facts}\n\n{}", table(&headings, cells))
+        })
+    }
+}
+
 /// A remark beside the answer: to standard error, so that the answer alone can be captured.
 pub(crate) fn remark(text: &str) {
     // There is nowhere left to tell that standard error is closed.

@@ -103,6 +103,7 @@ fn table() -> Vec<Route> {
     vec![
         get("/metrics", ADMIN, plugins::running::metrics),
         get("/v1/status", ADMIN, status::node),
+        get("/v1/nodes", ADMIN, status::nodes),
         get("/v1/tokens", ADMIN, access::tokens::list),
         post("/v1/tokens", ADMIN, access::tokens::create),
         delete("/v1/tokens/{id}", ADMIN, access::tokens::revoke),

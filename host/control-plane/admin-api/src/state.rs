@@ -33,6 +33,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// A body must have arrived after this long.
     pub body_timeout: Duration,
+    /// A node that shares the catalog and has not been seen for so long counts as lost.
+    pub node_lost_after: Duration,
     /// How long a shutdown waits for open requests and changes.
     pub drain_timeout: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for Limits {
             json_bytes: 1 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
+            node_lost_after: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }

@@ -95,7 +95,7 @@ fn status(context: &Context, tenant: &str) -> anyhow::Result<()> {
     if status.pointer("/active").is_none_or(Value::is_null) {
         return Ok(context.print.answer(&status, || "no revision is active".to_owned())?);
     }
-    context.print.one(
+    context.print.facts_and_list(
         &status,
         &[
             ("revision", "/active/number"),
@@ -106,6 +106,15 @@ fn status(context: &Context, tenant: &str) -> anyhow::Result<()> {
             ("candidate", "/rollout/digest"),
             ("stage", "/rollout/stage"),
             ("rollback to", "/rollback_to/number"),
+        ],
+        "/nodes",
+        &[
+            ("NODE", "/name"),
+            ("STATE", "/state"),
+            ("DIGEST", "/digest"),
+            ("SINCE", "/at"),
+            ("LOST", "/lost"),
+            ("DETAIL", "/detail"),
         ],
     )?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use serde_json::{Value, json};
-use tidegate_catalog::Catalog;
+use tidegate_catalog::{Catalog, NodeRevision};
 use tidegate_types::revision::KERNELS;
 use tidegate_types::{Problem, UnixMillis};
 
@@ -29,9 +29,29 @@ pub(super) async fn node(State(state): State<AdminState>) -> Answer {
     answer::ok(&Value::Object(body))
 }
 
+/// The nodes that share the catalog, and how far each is.
+pub(super) async fn nodes(State(state): State<AdminState>) -> Answer {
+    let (lost_after, known) = (state.limits.node_lost_after, state.clone());
+    let read = move |catalog: &Catalog| Ok((catalog.version()?, catalog.nodes(lost_after)?));
+    let (version, nodes) = known.catalog(read).await?;
+    let view = nodes.iter().map(|node| {
+        json!({
+            "name": node.report.name,
+            "release": node.report.release,
+            "started_at": node.report.started_at.to_rfc3339(),
+            "applied": node.report.version_applied,
+            "seen_at": node.seen_at.to_rfc3339(),
+            "lost": node.is_lost,
+        })
+    });
+    answer::ok(&json!({ "version": version, "nodes": view.collect::<Vec<Value>>() }))
+}
+
 pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<String>) -> Answer {
     let tenant = request::tenant(&tenant)?;
+    let lost_after = state.limits.node_lost_after;
     let read = move |catalog: &Catalog| {
+        let nodes = catalog.node_revisions(&tenant, lost_after)?;
         let keys = catalog.keys(&tenant)?;
         let target = catalog.rollback_target(&tenant)?;
         Ok(json!({
@@ -40,6 +60,7 @@ pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<Strin
             "rollout": catalog.rollout(&tenant)?.as_ref().map(rollouts::view),
             "rollback_to": target.map(|to| json!({ "number": to.number, "digest": to.digest })),
             "revisions": catalog.revision_count(&tenant)?,
+            "nodes": nodes.iter().map(node_view).collect::<Vec<Value>>(),
             "keys": {
                 "active": keys.iter().filter(|key| key.is_active).count(),
                 "total": keys.len(),
@@ -48,4 +69,15 @@ pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<Strin
     };
     let body: Value = state.catalog(read).await?;
     answer::ok(&body)
+}
+
+fn node_view(node: &NodeRevision) -> Value {
+    json!({
+        "name": node.node,
+        "digest": node.digest,
+        "state": node.state.as_str(),
+        "detail": node.detail,
+        "at": node.at.to_rfc3339(),
+        "lost": node.is_lost,
+    })
 }
