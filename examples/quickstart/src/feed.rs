@@ -81,7 +81,7 @@ impl Stage {
         let mut times = Times::default();
         if self.wait_for(Act::Swap, None) == Act::Swap {
             let started = Instant::now();
-            setup::activate(&self.gateway, revision)?;
+            setup::activate(&self.gateway, setup::TENANT, revision)?;
             times.swap = started.elapsed();
             self.enter(Act::Swapped);
         }

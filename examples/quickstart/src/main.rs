@@ -8,6 +8,7 @@ mod data;
 mod feed;
 mod gateway;
 mod ledger;
+mod rehearsal;
 mod report;
 mod setup;
 mod stored;
@@ -82,15 +83,22 @@ fn quickstart(arguments: &Arguments) -> Result<Vec<String>> {
     let prepared = setup::prepare(&gateway)?;
     println!("Posting {} events; revision 2 comes halfway, SIGKILL at four fifths", facts.events);
     let (ledger, run) = post(&gateway, &prepared, flights, facts)?;
+    println!(
+        "Trying revision 3 on tenant `{}`: shadow, canary, promotion, rollback",
+        rehearsal::TENANT
+    );
+    let tried = rehearsal::run(&gateway, |key| options(&gateway, key))?;
     println!("Stopping the gateway, and counting what is stored");
     gateway.stop()?;
     let storage = folder.join(STORAGE);
     let count = report::count(&storage, &ledger, &prepared.revisions)?;
     let mut failures = count.failures(&ledger, facts, &prepared.revisions);
+    failures.extend(tried.failures(&storage)?);
     if run.times.kills != 1 {
         failures.push("the gateway was not killed and started again".into());
     }
     print!("{}", report::summary(&count, &ledger, &run, &prepared.revisions, &storage));
+    print!("{}", tried.summary());
     if arguments.keep {
         keep_running(&gateway, &arguments.gateway)?;
     } else if failures.is_empty() {

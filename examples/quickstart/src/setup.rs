@@ -19,37 +19,49 @@ pub(crate) struct Prepared {
 /// # Errors
 /// Where a command fails.
 pub(crate) fn prepare(gateway: &Gateway) -> Result<Prepared> {
-    let file = |name: &str| data::folder().join(name).display().to_string();
-    gateway.command(&["tenant", "create", TENANT])?;
-    let key = gateway.command(&["key", "create", "--tenant", TENANT, "--name", "quickstart"])?;
-    gateway.command(&[
-        "schema",
-        "put",
-        "--tenant",
-        TENANT,
-        "flight",
-        &file("flight.schema.json"),
-    ])?;
+    let (api_key, revisions) = tenant(gateway, TENANT, ["revision-1.json", "revision-2.json"])?;
+    Ok(Prepared { api_key, revisions })
+}
+
+/// Makes a tenant with key, schema and tables, and applies two revisions, the first of which is
+/// active; answers the key and the revisions' digests.
+///
+/// # Errors
+/// Where a command fails.
+pub(crate) fn tenant(
+    gateway: &Gateway,
+    tenant: &str,
+    revisions: [&str; 2],
+) -> Result<(String, [String; 2])> {
+    let of = ["--tenant", tenant];
+    gateway.command(&["tenant", "create", tenant])?;
+    let key = gateway.command(&["key", "create", of[0], of[1], "--name", "quickstart"])?;
+    let schema = file("flight.schema.json");
+    gateway.command(&["schema", "put", of[0], of[1], "flight", &schema])?;
     for table in data::TABLES {
         let rows = file(&format!("data/{table}.csv.gz"));
-        gateway.command(&["table", "put", "--tenant", TENANT, table, &rows])?;
+        gateway.command(&["table", "put", of[0], of[1], table, &rows])?;
     }
-    let first = apply(gateway, &file("revision-1.json"))?;
-    activate(gateway, &first)?;
-    let second = apply(gateway, &file("revision-2.json"))?;
-    Ok(Prepared { api_key: member(&key, "key")?, revisions: [first, second] })
+    let [first, second] = revisions.map(|revision| apply(gateway, tenant, &file(revision)));
+    let (first, second) = (first?, second?);
+    activate(gateway, tenant, &first)?;
+    Ok((member(&key, "key")?, [first, second]))
+}
+
+fn file(name: &str) -> String {
+    data::folder().join(name).display().to_string()
 }
 
 /// Makes a revision the one that judges events.
 ///
 /// # Errors
 /// Where the command fails.
-pub(crate) fn activate(gateway: &Gateway, digest: &str) -> Result<()> {
-    gateway.command(&["revision", "activate", "--tenant", TENANT, digest]).map(drop)
+pub(crate) fn activate(gateway: &Gateway, tenant: &str, digest: &str) -> Result<()> {
+    gateway.command(&["revision", "activate", "--tenant", tenant, digest]).map(drop)
 }
 
-fn apply(gateway: &Gateway, file: &str) -> Result<String> {
-    member(&gateway.command(&["revision", "apply", "--tenant", TENANT, file])?, "digest")
+fn apply(gateway: &Gateway, tenant: &str, file: &str) -> Result<String> {
+    member(&gateway.command(&["revision", "apply", "--tenant", tenant, file])?, "digest")
 }
 
 fn member(json: &str, name: &str) -> Result<String> {

@@ -30,14 +30,22 @@ pub(crate) struct Files {
     pub(crate) bytes: u64,
 }
 
-/// Reads everything that is published in a storage folder.
+/// Reads everything of a tenant that is published in a storage folder.
 ///
 /// # Errors
 /// Where the manifest or a file cannot be read, or a file holds something other than the manifest
 /// says.
-pub(crate) fn read(folder: &Path, mut each: impl FnMut(Row<'_>) -> Result<()>) -> Result<Files> {
+pub(crate) fn read(
+    folder: &Path,
+    tenant: &str,
+    mut each: impl FnMut(Row<'_>) -> Result<()>,
+) -> Result<Files> {
     let mut files = Files::default();
+    let own = format!("tenant={tenant}");
     for file in manifest::read(folder)?.into_iter().flat_map(|entry| entry.files) {
+        if file.path.split('/').all(|part| part != own) {
+            continue;
+        }
         let quarantined = match file.path.split('/').next() {
             Some("accepted") => false,
             Some("quarantine") => true,

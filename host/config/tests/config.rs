@@ -327,3 +327,22 @@ fn the_password_of_the_catalog_is_not_shown() {
     assert_eq!(config.catalog.url.reveal(), url);
     assert!(!format!("{config:?}").contains("s3cr3t"));
 }
+
+#[test]
+fn hosts_of_registries_are_lists() {
+    let allowed = |text: &str, variables: &[(&str, &str)]| {
+        with_environment(text, variables).unwrap().registries.allowed
+    };
+    assert_eq!(allowed("", &[]), Vec::<String>::new());
+    let text = "[registries]\nallowed = [\"GHCR.io\", \"127.0.0.1:5000\", \"[::1]:5000\"]";
+    assert_eq!(allowed(text, &[]), ["ghcr.io", "127.0.0.1:5000", "[::1]:5000"]);
+    let variable = "TIDEGATE_REGISTRIES__ALLOWED";
+    assert_eq!(allowed("", &[(variable, "ghcr.io, r.example")]), ["ghcr.io", "r.example"]);
+    assert_eq!(allowed("", &[(variable, "")]), Vec::<String>::new());
+    for host in ["https://ghcr.io", "ghcr.io/acme", "*", "a b", ""] {
+        let told = complaints(&format!("[registries]\nallowed = [\"{host}\"]"), &[]);
+        assert!(told[0].contains(&format!("`{host}` is no host")), "{told:?}");
+    }
+    let told = complaints("[registries]\nallowed = { a = 1 }", &[]);
+    assert!(told[0].contains("this is no list of hosts"), "{told:?}");
+}

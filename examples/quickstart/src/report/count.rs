@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::data::expected::{Expected, Facts, Flight};
 use crate::ledger::Ledger;
+use crate::setup::TENANT;
 use crate::stored::{self, Files, Row};
 
 /// What is stored, compared with what was posted.
@@ -81,7 +82,7 @@ impl Count {
 /// Where what is stored cannot be read.
 pub(crate) fn count(storage: &Path, ledger: &Ledger, revisions: &[String; 2]) -> Result<Count> {
     let mut counter = Counter::new(ledger, Expected::load()?, revisions);
-    let files = stored::read(storage, |row| counter.row(&row))?;
+    let files = stored::read(storage, TENANT, |row| counter.row(&row))?;
     Ok(Count { files, ..counter.finish() })
 }
 
