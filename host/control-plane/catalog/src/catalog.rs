@@ -13,8 +13,6 @@ pub mod components;
 
 pub mod revisions;
 
-pub mod limits;
-
 pub mod rollouts;
 
 pub mod activations;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
 
 mod documents;
+mod running;
 mod tenants;
 
 use serde_json::{Value, json};

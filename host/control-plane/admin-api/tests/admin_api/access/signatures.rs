@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tidegate_distribution::SecretKey;
+use tidegate_types::Digest;
 
 use crate::harness::{Gateway, ON_THE_SHELF, Reply, TOKEN};
 
@@ -98,7 +99,7 @@ async fn components_are_pulled_from_registries() {
     gateway.post("/v1/tenants", json!({ "id": "acme" })).await.expect(201);
     let path = "/v1/tenants/acme/plugins/rule/versions";
     let stored = gateway.post(path, json!({ "oci": ON_THE_SHELF })).await.expect(202);
-    assert_eq!(stored["bytes"], b"\0asm pulled".len());
+    assert_eq!(stored["digest"], Digest::of(b"\0asm pulled").to_string());
     let refused = gateway.post(path, json!({ "oci": "oci://other/rule" })).await;
     refused.expect_problem(502, "registry-failed", Some("/oci"));
     gateway.post(path, json!({})).await.expect_problem(400, "invalid-request", Some(""));

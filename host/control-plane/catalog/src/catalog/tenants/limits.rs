@@ -4,9 +4,9 @@
 use serde_json::Value;
 use tidegate_types::{Digest, TenantId};
 
-use super::fleet::desired::Desired;
-use super::{Catalog, tenants};
 use crate::CatalogError;
+use crate::catalog::fleet::desired::Desired;
+use crate::catalog::{Catalog, tenants};
 use crate::database::{columns, params};
 
 /// Limits of a tenant, or of one of its components.
