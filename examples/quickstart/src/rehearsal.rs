@@ -90,7 +90,7 @@ pub(crate) fn run(
 }
 
 /// Posts January, or its first flights, each id with a prefix that makes it another event.
-fn post(options: &ConnectorOptions, prefix: &str, most: usize) -> Result<()> {
+fn post(options: &ConnectorOptions, prefix: &'static str, most: usize) -> Result<()> {
     let flights = Flights::open(&data::january())?.take(most);
     let events = flights.map(|flight| flight.map(|flight| renamed(&flight, prefix)));
     let events = events.map(|event| event.map_err(Into::into));
