@@ -10,10 +10,12 @@ pub(crate) use admin::{
     SchemaCommand, TableCommand, TableFormat, TenantCommand, Thresholds,
 };
 pub(crate) use post::{EndpointName, Format, PostArguments};
+pub(crate) use quarantine::{Held, HeldFilter, QuarantineCommand};
 
 mod access;
 mod admin;
 mod post;
+mod quarantine;
 
 /// An ingestion gateway that runs its tenants' rules as sandboxed WebAssembly.
 #[derive(Debug, Parser)]
@@ -91,6 +93,9 @@ pub(crate) enum Command {
         /// As in its receipt
         event_id: String,
     },
+    /// Events that rules hold: find, show, release and discard them
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Post events from NDJSON or CSV files
     Post(Box<PostArguments>),
 }

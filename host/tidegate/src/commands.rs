@@ -13,12 +13,12 @@ use crate::output::Printer;
 use crate::serve;
 
 mod access;
-mod explain;
 mod files;
 mod plugin;
 mod post;
 mod revision;
 mod schema;
+mod stored;
 mod table;
 mod tenant;
 
@@ -47,8 +47,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Plugin(command) => return plugin::run(&global, command),
         Command::Revision(command) => revision::run(&context(&global)?, command)?,
         Command::Explain { of, event_id } => {
-            return explain::run(&context(&global)?, &of.tenant, &event_id);
+            return stored::explain::run(&context(&global)?, &of.tenant, &event_id);
         }
+        Command::Quarantine(command) => stored::quarantine::run(&context(&global)?, command)?,
         Command::Post(command) => return post::run(&global, &command),
     }
     Ok(ExitCode::SUCCESS)

@@ -167,6 +167,7 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     }
     node.publish().await.context("the active revisions cannot be put in force")?;
     admin.catch_up().await.context("followed tables cannot be read")?;
+    admin.resume_jobs().await.context("jobs that ran cannot be read")?;
     Ok(Parts { gateway, admin, node, storage, wal })
 }
 

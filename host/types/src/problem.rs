@@ -58,6 +58,12 @@ problems! {
     RequestTimeout = 408 "request-timeout" "the request took too long to arrive";
     /// The same key is in flight, or something else is in the way right now.
     InFlight = 409 "in-flight" "an event with this key is in flight";
+    /// Somebody has decided otherwise about an event that was in quarantine.
+    AlreadySettled = 409 "already-settled" "the event is already settled";
+    /// An event in quarantine would be held or rejected again; the findings say why.
+    HeldAgain = 409 "held-again" "the event would not be accepted";
+    /// One of its kind runs, and there is one at a time.
+    JobRunning = 409 "job-running" "another job runs";
     /// The catalog holds something that contradicts the request.
     Exists = 409 "exists" "it exists already and differs";
     TooLarge = 413 "too-large" "the body is too large";

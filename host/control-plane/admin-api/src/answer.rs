@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tidegate_catalog::CatalogError;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::{Problem, ProblemType, UnixMillis};
@@ -15,6 +15,15 @@ pub(crate) type Answer = Result<Response, Failure>;
 /// A problem on its way out.
 pub(crate) struct Failure(pub(crate) Problem);
 
+/// A problem with members of its own besides those that every problem has.
+pub(crate) fn explained(problem: &Problem, about: Map<String, Value>) -> Response {
+    let mut body = problem.to_json();
+    if let Some(members) = body.as_object_mut() {
+        members.extend(about);
+    }
+    refusal(problem, &body)
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(problem)
@@ -23,25 +32,34 @@ impl From<Problem> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let problem = self.0;
-        let status = StatusCode::from_u16(problem.kind.status())
-            .expect("every kind of problem has a valid status");
-        let mut response = json(status, "application/problem+json", &problem.to_json());
-        response.extensions_mut().insert(problem.kind);
-        let headers = response.headers_mut();
-        if let Some(millis) = problem.retry_after_ms {
-            headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
-        }
-        if problem.kind == ProblemType::Unauthenticated {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        refusal(&self.0, &self.0.to_json())
     }
+}
+
+fn refusal(problem: &Problem, body: &Value) -> Response {
+    let status = StatusCode::from_u16(problem.kind.status())
+        .expect("every kind of problem has a valid status");
+    let mut response = json(status, "application/problem+json", body);
+    response.extensions_mut().insert(problem.kind);
+    let headers = response.headers_mut();
+    if let Some(millis) = problem.retry_after_ms {
+        headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
+    }
+    if problem.kind == ProblemType::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// 200 with a JSON body.
 pub(crate) fn ok(body: &Value) -> Answer {
     Ok(json(StatusCode::OK, "application/json", body))
+}
+
+/// 200 with a body that is JSON text already.
+pub(crate) fn text(body: String) -> Answer {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::OK, headers, body).into_response())
 }
 
 /// 201 where something new was stored, 200 where it was there already.

@@ -1,6 +1,8 @@
 //! What the admin API asks of the data plane. The binary implements it, so that neither plane
 //! depends on the other.
 
+pub mod workbench;
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -14,6 +16,7 @@ use tidegate_types::{Digest, EventId, Problem, RuleName, TenantId, UnixMillis};
 use tokio::sync::mpsc;
 
 use crate::routes::revisions::replays::ReplayProgress;
+use workbench::Workbench;
 
 /// A boxed future, the same type as `futures::future::BoxFuture`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -99,6 +102,9 @@ pub trait DataPlane: Send + Sync + 'static {
 
     /// What is measured, as text for Prometheus.
     fn metrics(&self) -> String;
+
+    /// The quarantine of this node.
+    fn workbench(&self) -> &dyn Workbench;
 
     /// What the data plane says of itself: members of a JSON object for the node's status.
     fn status(&self) -> Map<String, Value>;

@@ -18,6 +18,10 @@ mod answer;
 
 pub mod data_plane;
 
+pub use data_plane::workbench::{
+    HeldDecision, HeldFilter, HeldGroup, HeldPatch, NotSettled, Rest, SettlePage, Settled,
+    Workbench,
+};
 pub use data_plane::{
     BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, LogRequest, ParquetLimits,
     ReplayRequest, Verdict,

@@ -4,6 +4,7 @@
 mod access;
 mod keys;
 mod plugins;
+pub(crate) mod quarantine;
 pub(crate) mod revisions;
 mod schemas;
 mod status;
@@ -17,6 +18,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 use tidegate_catalog::AccessScope;
 
+use self::quarantine::jobs;
 use self::revisions::{activations, replays, rollouts};
 use crate::answer;
 use crate::state::AdminState;
@@ -149,6 +151,15 @@ fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}/replays/{id}", REPLAY, replays::one),
         delete("/v1/tenants/{tenant}/replays/{id}", REPLAY, replays::cancel),
         get("/v1/tenants/{tenant}/events/{event_id}/explanation", REPLAY, replays::explain),
+        get("/v1/tenants/{tenant}/quarantine", REPLAY, quarantine::list),
+        get("/v1/tenants/{tenant}/quarantine/groups", REPLAY, quarantine::groups),
+        get("/v1/tenants/{tenant}/quarantine/jobs", REPLAY, jobs::list),
+        post("/v1/tenants/{tenant}/quarantine/jobs", ADMIN, jobs::create),
+        get("/v1/tenants/{tenant}/quarantine/jobs/{id}", REPLAY, jobs::one),
+        delete("/v1/tenants/{tenant}/quarantine/jobs/{id}", ADMIN, jobs::cancel),
+        get("/v1/tenants/{tenant}/quarantine/{event_id}", ADMIN, quarantine::one),
+        post("/v1/tenants/{tenant}/quarantine/{event_id}/release", ADMIN, quarantine::release),
+        post("/v1/tenants/{tenant}/quarantine/{event_id}/discard", ADMIN, quarantine::discard),
         get("/v1/tenants/{tenant}/rollout", ANY, rollouts::running),
         post("/v1/tenants/{tenant}/rollout/stop", ROLLOUT, rollouts::stop),
         get("/v1/tenants/{tenant}/rollouts", ANY, rollouts::list),

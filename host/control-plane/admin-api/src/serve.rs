@@ -109,6 +109,7 @@ async fn drain(
     graceful: GracefulShutdown,
     cut: &CancellationToken,
 ) -> Result<(), ServeError> {
+    state.stopping.cancel();
     let timeout = state.limits.drain_timeout;
     let deadline = tokio::time::Instant::now() + timeout;
     if tokio::time::timeout_at(deadline, graceful.shutdown()).await.is_err() {

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tidegate_catalog::{BuiltinComponent, Catalog, CatalogError, audit};
 use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer;
 use crate::data_plane::{ComponentRegistry, DataPlane};
 use crate::routes::ITSELF;
+use crate::routes::quarantine::jobs;
 use crate::routes::revisions::replays::Replays;
 use crate::routes::revisions::{activations, rollouts};
 use crate::token::AdminToken;
@@ -80,6 +82,10 @@ pub struct AdminState {
     pub(crate) replays: Arc<Replays>,
     /// Held by the replay that runs.
     pub(crate) replay_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held by jobs that run.
+    pub(crate) job_places: Arc<Semaphore>,
+    /// Cancelled when the node stops: jobs go on at the next start.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// What is taken back without being asked for.
@@ -138,6 +144,8 @@ impl AdminState {
             replay_turn: Arc::default(),
             refusals: Arc::new(Refusals::default()),
             registry: None,
+            job_places: Arc::new(Semaphore::new(jobs::MAX_RUNNING)),
+            stopping: CancellationToken::new(),
         })
     }
 
@@ -188,6 +196,14 @@ impl AdminState {
                     .map(drop)
             }
         }
+    }
+
+    /// Goes on with the jobs of this node that ran when it went down. Revisions are in force by then.
+    ///
+    /// # Errors
+    /// Where the catalog fails.
+    pub async fn resume_jobs(&self) -> Result<(), Problem> {
+        jobs::resume(self).await
     }
 
     /// A place for an upload in memory.

@@ -27,6 +27,7 @@ pub use catalog::access::tokens::{
 pub use catalog::activations::{Activation, ActivationKind, ActiveRevision};
 pub use catalog::components::jobs::{Admission, Ending, Job, JobState};
 pub use catalog::components::{BuiltinComponent, Component, ComponentSource};
+pub use catalog::fleet::bulk::{BulkCounts, BulkEnd, BulkJob, NewBulkJob};
 pub use catalog::fleet::nodes::{NodeRecord, NodeReport, NodeRevision, NodeRevisionState};
 pub use catalog::fleet::watch::{Heard, Watch};
 pub use catalog::revisions::{RevisionState, RevisionSummary, StoredRevision};

@@ -32,7 +32,7 @@ use tidegate_wal::{Stored, Wal};
 use crate::read::{Cursor, Filter, Lookup, PageLimit, ReadError, Scan, StoredEvent, StoredEvents};
 use settled::Settled;
 
-pub use count::{Counts, GroupBy, MAX_GROUPS};
+pub use count::{Counts, GroupBy, Grouping, MAX_GROUPS, Naming};
 pub use settle::{Act, Decision, Done, Release, SettleError};
 pub use settlement::Settlement;
 
@@ -131,7 +131,12 @@ impl Quarantine {
     ///
     /// # Errors
     /// [`ReadError`]
-    pub fn count(&self, tenant: &str, filter: Filter, by: GroupBy) -> Result<Counts, ReadError> {
+    pub fn count(
+        &self,
+        tenant: &str,
+        filter: Filter,
+        by: Grouping<'_>,
+    ) -> Result<Counts, ReadError> {
         let filter = Filter { status: Some(Stored::Quarantined), ..filter };
         count::count(&self.stored, &self.settled, tenant, &filter, by)
     }

@@ -1,5 +1,9 @@
-//! Stored events judged once more: replayed under a candidate, or explained under their own
-//! revision.
+//! Stored events judged once more: replayed under a candidate, explained under their own revision,
+//! or, held in quarantine, judged under the active one to be released.
+
+mod held;
+mod settle;
+mod workbench;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -156,13 +160,15 @@ fn unreadable(error: &dyn std::error::Error) -> Problem {
     Problem::new(ProblemType::Internal, "stored events cannot be read; the log has the cause")
 }
 
+fn damaged(event: &StoredEvent, what: &str) -> Problem {
+    tracing::warn!(event_id = %event.event_id, what, "stored event cannot be read");
+    let detail = format!("the stored event {} cannot be read: {what}", event.event_id);
+    Problem::new(ProblemType::Internal, detail)
+}
+
 /// A stored event as it was judged.
 fn as_judged(event: StoredEvent) -> Result<Recorded, Problem> {
-    let damaged = |what: &str| {
-        tracing::warn!(event_id = %event.event_id, what, "stored event cannot be read");
-        let detail = format!("the stored event {} cannot be read: {what}", event.event_id);
-        Problem::new(ProblemType::Internal, detail)
-    };
+    let damaged = |what: &str| damaged(&event, what);
     let document = Document::parse(event.original.clone()).map_err(|_| damaged("its text"))?;
     let context = Context::parse(&event.context).map_err(|_| damaged("its context"))?;
     let findings = event.findings().ok_or_else(|| damaged("its findings"))?;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidegate_admin_api::{
     BoxFuture, Certified, DataPlane, LogRequest, ParquetLimits, ReplayProgress, ReplayRequest,
+    Workbench,
 };
 use tidegate_catalog::{Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
@@ -22,7 +23,7 @@ use tidegate_storage::{Storage, TableFile, TableLimits};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::rollout::Stage;
-use tidegate_types::{EventId, Problem, ProblemType, Status, TenantId};
+use tidegate_types::{EventId, Lsn, Problem, ProblemType, Status, TenantId};
 use tidegate_wal::Wal;
 use tokio::sync::mpsc;
 
@@ -84,6 +85,11 @@ impl Node {
     ) -> Result<Revision, Vec<ProblemPart>> {
         let artifacts = Parts::of(document, &self.catalog, &self.tables).await?;
         Revision::build(tenant, document, earlier, &self.plugins, &artifacts, &self.schemas).await
+    }
+
+    /// The position after everything that is durable.
+    pub(super) fn log_end(&self) -> Lsn {
+        self.wal.durable_end()
     }
 
     /// Calls the catalog on a blocking thread.
@@ -200,6 +206,10 @@ impl DataPlane for Node {
         event_id: EventId,
     ) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(self.explain_stored(tenant, event_id))
+    }
+
+    fn workbench(&self) -> &dyn Workbench {
+        self
     }
 
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {

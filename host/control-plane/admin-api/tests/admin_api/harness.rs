@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, Limits,
-    LogRequest, ParquetLimits, ReplayProgress, ReplayRequest, ServeError, Verdict, serve,
+    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, HeldDecision,
+    HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
+    ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage, Settled, Verdict, Workbench,
+    serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, TableCells};
 use tidegate_types::problem::ProblemPart;
@@ -220,6 +222,10 @@ impl DataPlane for Plane {
         Box::pin(async move { Ok(json!({ "event_id": event_id, "state": "not-stored" })) })
     }
 
+    fn workbench(&self) -> &dyn Workbench {
+        self
+    }
+
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::Map::from_iter([("ready".to_owned(), true.into())])
     }
@@ -239,6 +245,66 @@ impl ComponentRegistry for Shelf {
                 _ => Err(Problem::new(ProblemType::RegistryFailed, "the shelf is empty")),
             }
         })
+    }
+}
+
+/// Nothing is held here: the real quarantine is the storage's.
+impl Workbench for Plane {
+    fn node(&self) -> &str {
+        "node"
+    }
+
+    fn durable_end(&self) -> u64 {
+        0
+    }
+
+    fn open_events<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        _filter: &'a HeldFilter,
+        _after: Option<&'a str>,
+        _limit: u32,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({ "events": [], "next": null })) })
+    }
+
+    fn groups<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        _filter: &'a HeldFilter,
+        _by: HeldGroup,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({ "groups": [] })) })
+    }
+
+    fn held<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        _event_id: EventId,
+    ) -> BoxFuture<'a, Result<String, Problem>> {
+        Box::pin(async { Err(Problem::new(ProblemType::NotFound, "nothing is held")) })
+    }
+
+    fn settle<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        _event_id: EventId,
+        _decision: &'a HeldDecision,
+        _by: &'a str,
+    ) -> BoxFuture<'a, Result<Value, NotSettled>> {
+        Box::pin(async { Err(Problem::new(ProblemType::NotFound, "nothing is held").into()) })
+    }
+
+    fn settle_page<'a>(
+        &'a self,
+        _page: SettlePage<'a>,
+        _rest: Option<Rest>,
+    ) -> BoxFuture<'a, Result<Settled, Problem>> {
+        Box::pin(async { Ok(Settled { is_last: true, ..Settled::default() }) })
+    }
+
+    fn settled_by<'a>(&'a self, _page: SettlePage<'a>) -> BoxFuture<'a, Result<Settled, Problem>> {
+        Box::pin(async { Ok(Settled::default()) })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Several nodes under one catalog: a number that counts changes to what nodes are to run, word of it
-//! to each node, and what each node reports.
+//! to each node, what each node reports, and the jobs that it has taken on.
 
 pub mod desired;
+
+pub mod bulk;
 
 pub mod nodes;
 

@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     access::STEP,
     Step { every: ADMISSION, postgres: "", sqlite: "" },
     Step { every: LIMITS, postgres: "", sqlite: "" },
+    Step { every: QUARANTINE_JOBS, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -230,6 +231,31 @@ CREATE TABLE own_limits (
     limits TEXT NOT NULL,
     PRIMARY KEY (tenant_id, component)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Jobs over the quarantines of nodes.
+const QUARANTINE_JOBS: &str = "
+CREATE TABLE quarantine_jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    node TEXT NOT NULL,
+    request TEXT NOT NULL,
+    begun_by TEXT NOT NULL,
+    begun_at INTEGER NOT NULL,
+    reached INTEGER NOT NULL,
+    goal INTEGER NOT NULL,
+    released INTEGER NOT NULL DEFAULT 0,
+    discarded INTEGER NOT NULL DEFAULT 0,
+    held_again INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    detail TEXT NOT NULL DEFAULT '',
+    ended_how TEXT,
+    ended_by TEXT,
+    ended_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX quarantine_jobs_running ON quarantine_jobs (tenant_id, node)
+    WHERE ended_at IS NULL;
+CREATE INDEX quarantine_jobs_by_tenant ON quarantine_jobs (tenant_id, id);
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

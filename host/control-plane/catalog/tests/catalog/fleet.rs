@@ -1,5 +1,7 @@
 //! Several nodes: the version of what they run, word of it, and what they report.
 
+mod bulk;
+
 use std::time::Duration;
 
 use tidegate_catalog::{CatalogError, Heard, Limits, NodeReport, NodeRevisionState, Put, Watch};
@@ -7,6 +9,8 @@ use tidegate_types::{Digest, TenantId, UnixMillis};
 
 use crate::keys::new_key;
 use crate::place::{Place, document, name, tenant};
+
+pub(crate) use bulk::jobs_run_one_at_a_time_and_go_on_where_they_were_noted;
 
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 

@@ -30,6 +30,20 @@ pub enum GroupBy {
     Day,
 }
 
+/// The name of the group of a revision and something that it knows.
+pub type Naming<'a> = &'a dyn Fn(&str, &str) -> String;
+
+/// What decides an event's groups.
+#[derive(Clone, Copy)]
+pub enum Grouping<'a> {
+    By(GroupBy),
+    /// Named by the revision that judged and the rule of a finding. An event counts once for each
+    /// name.
+    Rules(Naming<'a>),
+    /// Named by the revision that judged and the event's type.
+    Types(Naming<'a>),
+}
+
 /// Open events in groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -65,8 +79,24 @@ fn time_group(by: GroupBy, at: UnixMillis) -> Option<String> {
     }
 }
 
-fn finding_group(by: GroupBy, rule: &str, code: &str) -> String {
-    if by == GroupBy::Code { format!("{rule}/{code}") } else { rule.to_owned() }
+impl Grouping<'_> {
+    /// The column that it needs besides those of the filter.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::By(GroupBy::Rule | GroupBy::Code) => &["findings"],
+            Self::By(GroupBy::Revision) | Self::Types(_) => &["revision"],
+            Self::By(GroupBy::EventType | GroupBy::Hour | GroupBy::Day) => &[],
+            Self::Rules(_) => &["findings", "revision"],
+        }
+    }
+
+    fn finding(self, revision: &str, rule: &str, code: &str) -> String {
+        match self {
+            Self::By(GroupBy::Code) => format!("{rule}/{code}"),
+            Self::Rules(name) => name(revision, rule),
+            Self::By(_) | Self::Types(_) => rule.to_owned(),
+        }
+    }
 }
 
 /// One count under way.
@@ -74,7 +104,7 @@ struct Count<'a> {
     settled: &'a Settled,
     tenant: &'a str,
     filter: &'a Filter,
-    by: GroupBy,
+    by: Grouping<'a>,
     counts: Counts,
     /// The next position to look at, and the first that is not looked at any more.
     position: Lsn,
@@ -87,7 +117,7 @@ pub(super) fn count(
     settled: &Settled,
     tenant: &str,
     filter: &Filter,
-    by: GroupBy,
+    by: Grouping<'_>,
 ) -> Result<Counts, ReadError> {
     let (position, end) = (Lsn(0), stored.wal.durable_end());
     let counts = Counts::default();
@@ -129,11 +159,7 @@ impl Count<'_> {
             return Ok(());
         };
         let mut names = columns(self.filter, true);
-        match self.by {
-            GroupBy::Rule | GroupBy::Code => names.push("findings"),
-            GroupBy::Revision => names.push("revision"),
-            GroupBy::EventType | GroupBy::Hour | GroupBy::Day => {}
-        }
+        names.extend(self.by.columns());
         let wrong = || file.wrong("a row cannot be read");
         let mut batches = file.columns(&names)?;
         while let Some(batch) = batches.next()? {
@@ -154,17 +180,24 @@ impl Count<'_> {
     fn row(&mut self, file: &StoredFile, batch: &Small, row: usize) -> Option<()> {
         self.counts.events += 1;
         match self.by {
-            GroupBy::Rule | GroupBy::Code => {
+            Grouping::By(GroupBy::Rule | GroupBy::Code) | Grouping::Rules(_) => {
+                let revision = match self.by {
+                    Grouping::Rules(_) => batch.text("revision", row)?,
+                    Grouping::By(_) | Grouping::Types(_) => "",
+                };
                 let mut groups = BTreeSet::new();
                 batch.findings(row, |rule, code| {
-                    groups.insert(finding_group(self.by, rule, code));
+                    groups.insert(self.by.finding(revision, rule, code));
                 })?;
                 groups.iter().for_each(|group| self.counts.add(group));
             }
-            GroupBy::Revision => self.counts.add(batch.text("revision", row)?),
-            GroupBy::EventType => self.counts.add(file.event_type()),
-            GroupBy::Hour | GroupBy::Day => {
-                self.counts.add(&time_group(self.by, batch.time("received_at", row)?)?);
+            Grouping::By(GroupBy::Revision) => self.counts.add(batch.text("revision", row)?),
+            Grouping::By(GroupBy::EventType) => self.counts.add(file.event_type()),
+            Grouping::By(by @ (GroupBy::Hour | GroupBy::Day)) => {
+                self.counts.add(&time_group(by, batch.time("received_at", row)?)?);
+            }
+            Grouping::Types(name) => {
+                self.counts.add(&name(batch.text("revision", row)?, file.event_type()));
             }
         }
         Some(())
@@ -189,21 +222,25 @@ impl Count<'_> {
     fn record(&mut self, record: &Record<'_>) {
         self.counts.events += 1;
         match self.by {
-            GroupBy::Rule | GroupBy::Code => {
+            Grouping::By(GroupBy::Rule | GroupBy::Code) | Grouping::Rules(_) => {
                 let findings = serde_json::from_slice::<Vec<Finding>>(record.findings);
-                let findings = findings.unwrap_or_default();
+                let (findings, revision) =
+                    (findings.unwrap_or_default(), record.revision.to_string());
                 let groups: BTreeSet<_> = findings
                     .iter()
-                    .map(|one| finding_group(self.by, one.rule.as_str(), &one.code))
+                    .map(|one| self.by.finding(&revision, one.rule.as_str(), &one.code))
                     .collect();
                 groups.iter().for_each(|group| self.counts.add(group));
             }
-            GroupBy::Revision => self.counts.add(&record.revision.to_string()),
-            GroupBy::EventType => self.counts.add(record.event_type),
-            GroupBy::Hour | GroupBy::Day => {
-                if let Some(group) = time_group(self.by, record.event_id.received_at()) {
+            Grouping::By(GroupBy::Revision) => self.counts.add(&record.revision.to_string()),
+            Grouping::By(GroupBy::EventType) => self.counts.add(record.event_type),
+            Grouping::By(by @ (GroupBy::Hour | GroupBy::Day)) => {
+                if let Some(group) = time_group(by, record.event_id.received_at()) {
                     self.counts.add(&group);
                 }
+            }
+            Grouping::Types(name) => {
+                self.counts.add(&name(&record.revision.to_string(), record.event_type));
             }
         }
     }

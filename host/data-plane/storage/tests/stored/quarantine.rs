@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use tidegate_storage::quarantine::{
-    Act, Decision, GroupBy, Held, HeldLookup, Release, SettleError, Settlement,
+    Act, Decision, GroupBy, Grouping, Held, HeldLookup, Release, SettleError, Settlement,
 };
 use tidegate_storage::read::{Cursor, Filter, PageLimit, StoredEvent};
 use tidegate_storage::{OpenError, Quarantine};
@@ -265,17 +265,18 @@ impl Model {
             GroupBy::Hour,
             GroupBy::Day,
         ] {
-            let counts = quarantine.count("acme", filter.clone(), by).unwrap();
-            let mut expected = BTreeMap::new();
-            for one in open.iter().flat_map(|event| group(event, by)) {
-                *expected.entry(one).or_default() += 1;
-            }
-            assert_eq!(counts.groups, expected);
-            assert_eq!(
-                (counts.events, counts.in_other_groups, counts.expired_files),
-                (open.len() as u64, 0, 0)
-            );
+            check_counts(&quarantine, &filter, &open, Grouping::By(by), |event| group(event, by));
         }
+        // Names of the caller's: several rules of one event may have the same.
+        let named = |revision: &str, of: &str| format!("{} {}", &revision[7..9], of.len());
+        check_counts(&quarantine, &filter, &open, Grouping::Rules(&named), |event| {
+            let revision = event.revision.to_string();
+            let findings = event.findings().unwrap();
+            findings.iter().map(|one| named(&revision, one.rule.as_str())).collect()
+        });
+        check_counts(&quarantine, &filter, &open, Grouping::Types(&named), |event| {
+            [named(&event.revision.to_string(), &event.event_type)].into()
+        });
         // A released event is read as it came in.
         let mut scan = self.world.events().scan("acme", Filter::default(), None);
         let page = scan.next_page(PageLimit { events: 10_000, bytes: 64 << 20 }).unwrap();
@@ -283,6 +284,25 @@ impl Model {
         assert!(page.events.iter().eq(all));
         assert_eq!(quarantine.settled_count().0, self.decided.len());
     }
+}
+
+fn check_counts(
+    quarantine: &Quarantine,
+    filter: &Filter,
+    open: &[StoredEvent],
+    by: Grouping<'_>,
+    groups: impl Fn(&StoredEvent) -> BTreeSet<String>,
+) {
+    let counts = quarantine.count("acme", filter.clone(), by).unwrap();
+    let mut expected = BTreeMap::new();
+    for one in open.iter().flat_map(groups) {
+        *expected.entry(one).or_default() += 1;
+    }
+    assert_eq!(counts.groups, expected);
+    assert_eq!(
+        (counts.events, counts.in_other_groups, counts.expired_files),
+        (open.len() as u64, 0, 0)
+    );
 }
 
 fn check_refused(outcome: Result<(), SettleError>, held: &Held, choice: Choice, by: &str) {

@@ -198,7 +198,7 @@ fn wanted(body: ReplayBody, candidate: StoredRevision) -> Result<ReplayRequest, 
 }
 
 /// A moment: a time, or a duration before now.
-fn moment(text: &str, now: UnixMillis) -> Option<UnixMillis> {
+pub(in crate::routes) fn moment(text: &str, now: UnixMillis) -> Option<UnixMillis> {
     if let Some(time) = UnixMillis::parse_rfc3339(text) {
         return Some(time);
     }

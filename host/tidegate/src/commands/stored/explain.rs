@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::Context;
 use crate::client::path;
+use crate::commands::Context;
 use crate::output::cell;
 
 /// The status is 0 where the verdict was reproduced, 1 where it came out differently or could not
 /// be had.
-pub(super) fn run(context: &Context, tenant: &str, event_id: &str) -> anyhow::Result<ExitCode> {
+pub(in crate::commands) fn run(
+    context: &Context,
+    tenant: &str,
+    event_id: &str,
+) -> anyhow::Result<ExitCode> {
     let path = path(&["tenants", tenant, "events", event_id, "explanation"]);
     let explained = context.admin.get(&path)?;
     context.print.answer(&explained, || told(&explained))?;
