@@ -154,12 +154,8 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let node = Arc::new(node);
     let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);
     let name = config.node.name.clone();
-    let node_lost_after = config.catalog.node_lost_after;
-    let administer = move || {
-        let limits =
-            tidegate_admin_api::Limits { node_lost_after, ..tidegate_admin_api::Limits::default() };
-        AdminState::new(catalog, data_plane, token, &builtins, &name, limits)
-    };
+    let limits = options::admin(config);
+    let administer = move || AdminState::new(catalog, data_plane, token, &builtins, &name, limits);
     let admin = tokio::task::spawn_blocking(administer).await?;
     let mut admin = admin.context("the built-in rules cannot be registered")?;
     if let Some(registry) = options::registries::open(config)? {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use figment::value::Value;
 
+use crate::rule::choice::{OneOf, Word};
 use crate::rule::{Rule, text_of, time};
 use crate::section::{Base, section};
 
@@ -24,7 +25,24 @@ section! {
         /// Nodes that share a catalog are lost when they were not seen for this long. Each reports six
         /// times in it.
         node_lost_after: Duration = time("30s", "600ms", "1h");
+        /// How many of the nodes that are not lost must have a revision ready before it becomes active.
+        activation_quorum: ActivationQuorum = OneOf(ActivationQuorum::Majority);
+        /// How long they may take; then the activation is answered 503.
+        activation_timeout: Duration = time("60s", "100ms", "10m");
     }
+}
+
+/// How many nodes must be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivationQuorum {
+    One,
+    Majority,
+    All,
+}
+
+impl Word for ActivationQuorum {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("one", Self::One), ("majority", Self::Majority), ("all", Self::All)];
 }
 
 /// The URL of a database. Its `Debug` form hides the password.

@@ -26,6 +26,7 @@ pub use data_plane::{
     BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, LogRequest, ParquetLimits,
     ReplayRequest, Verdict,
 };
+pub use routes::revisions::quorum::Quorum;
 pub use routes::revisions::replays::ReplayProgress;
 pub use routes::{Declared, routes};
 pub use serve::{ServeError, serve};

@@ -14,6 +14,7 @@ use crate::answer;
 use crate::data_plane::{ComponentRegistry, DataPlane};
 use crate::routes::ITSELF;
 use crate::routes::quarantine::jobs;
+use crate::routes::revisions::quorum::Quorum;
 use crate::routes::revisions::replays::Replays;
 use crate::routes::revisions::{activations, rollouts};
 use crate::token::AdminToken;
@@ -37,6 +38,10 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// A node that shares the catalog and has not been seen for so long counts as lost.
     pub node_lost_after: Duration,
+    /// How many nodes must have a revision ready before it becomes active.
+    pub activation_quorum: Quorum,
+    /// How long they may take.
+    pub activation_timeout: Duration,
     /// How long a shutdown waits for open requests and changes.
     pub drain_timeout: Duration,
 }
@@ -51,6 +56,8 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
             node_lost_after: Duration::from_secs(30),
+            activation_quorum: Quorum::Majority,
+            activation_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
         }
     }

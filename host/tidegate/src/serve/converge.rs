@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_admin_api::DataPlane as _;
-use tidegate_catalog::{NodeReport, NodeRevisionState, Watch};
+use tidegate_catalog::{Catalog, NodeReport, NodeRevisionState, Watch};
 use tidegate_config::Config;
 use tidegate_types::{Digest, TenantId, UnixMillis};
 use tokio::task::JoinHandle;
@@ -41,7 +41,7 @@ pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<J
 }
 
 /// How far a node is with what a tenant's events are to be judged by.
-type Told = (Digest, NodeRevisionState, String);
+type Told = (NodeRevisionState, String);
 
 struct Converging {
     node: Arc<Node>,
@@ -50,7 +50,7 @@ struct Converging {
     lost_after: Duration,
     started_at: UnixMillis,
     /// What the catalog knows from this node already.
-    told: HashMap<TenantId, Told>,
+    told: HashMap<(TenantId, Digest), Told>,
 }
 
 impl Converging {
@@ -88,28 +88,30 @@ impl Converging {
         published.map_err(|problem| anyhow::anyhow!("{problem}"))
     }
 
-    /// How far this node is with the active revision of each tenant.
-    async fn states(&self) -> anyhow::Result<HashMap<TenantId, Told>> {
-        let active = self.node.ask(|catalog| catalog.active_revisions()).await?;
+    /// How far this node is with the active revision of each tenant, and with those that are about
+    /// to become active.
+    async fn states(&self) -> anyhow::Result<HashMap<(TenantId, Digest), Told>> {
+        let read = |catalog: &Catalog| Ok((catalog.active_revisions()?, catalog.preparations()?));
+        let (active, prepared) = self.node.ask(read).await?;
         let snapshot = self.node.gateway.snapshot();
         let mut states = HashMap::with_capacity(active.len());
-        for active in active {
-            let (tenant, digest) = (active.tenant, active.revision.digest);
+        let active = active.into_iter().map(|active| (active.tenant, active.revision));
+        for (tenant, revision) in active.chain(prepared) {
             let in_force = snapshot.in_force(&tenant).map(|known| known.revision.digest);
-            let told = if in_force == Some(digest) {
-                (digest, NodeRevisionState::Active, String::new())
+            let told = if in_force == Some(revision.digest) {
+                (NodeRevisionState::Active, String::new())
             } else {
-                match self.node.running(&tenant, &active.revision).await {
-                    Ok(_) => (digest, NodeRevisionState::Compiled, String::new()),
-                    Err(error) => (digest, NodeRevisionState::Failed, format!("{error:#}")),
+                match self.node.running(&tenant, &revision).await {
+                    Ok(_) => (NodeRevisionState::Compiled, String::new()),
+                    Err(error) => (NodeRevisionState::Failed, format!("{error:#}")),
                 }
             };
-            states.insert(tenant, told);
+            states.insert((tenant, revision.digest), told);
         }
         Ok(states)
     }
 
-    async fn report(&mut self, states: HashMap<TenantId, Told>) -> anyhow::Result<()> {
+    async fn report(&mut self, states: HashMap<(TenantId, Digest), Told>) -> anyhow::Result<()> {
         let report = NodeReport {
             name: self.name.clone(),
             release: env!("CARGO_PKG_VERSION").to_owned(),
@@ -121,10 +123,8 @@ impl Converging {
         // Where this fails everything is told again.
         let told = self.node.ask(move |catalog| {
             catalog.report_node(&report, lost_after)?;
-            for (tenant, told) in
-                states.iter().filter(|(tenant, told)| known.get(*tenant) != Some(*told))
-            {
-                let (digest, state, detail) = told;
+            for (of, told) in states.iter().filter(|(of, told)| known.get(*of) != Some(*told)) {
+                let ((tenant, digest), (state, detail)) = (of, told);
                 catalog.report_revision(&report.name, tenant, digest, *state, detail)?;
             }
             Ok(states)

@@ -3,7 +3,8 @@
 pub(super) mod registries;
 
 use anyhow::Context as _;
-use tidegate_config::{Config, Endpoint};
+use tidegate_admin_api::Quorum;
+use tidegate_config::{ActivationQuorum, Config, Endpoint};
 use tidegate_dedup::DedupOptions;
 use tidegate_event::SchemaLimits;
 use tidegate_ingest::IngressOptions;
@@ -147,4 +148,18 @@ pub(super) fn catalog(config: &Config) -> tidegate_catalog::Limits {
 
 fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How much the admin API takes, and when the fleet is ready.
+pub(super) fn admin(config: &Config) -> tidegate_admin_api::Limits {
+    tidegate_admin_api::Limits {
+        node_lost_after: config.catalog.node_lost_after,
+        activation_quorum: match config.catalog.activation_quorum {
+            ActivationQuorum::One => Quorum::One,
+            ActivationQuorum::Majority => Quorum::Majority,
+            ActivationQuorum::All => Quorum::All,
+        },
+        activation_timeout: config.catalog.activation_timeout,
+        ..tidegate_admin_api::Limits::default()
+    }
 }

@@ -2,6 +2,7 @@
 //! and only then is a revision stored.
 
 pub(crate) mod activations;
+pub(crate) mod quorum;
 pub(crate) mod replays;
 pub(crate) mod rollouts;
 

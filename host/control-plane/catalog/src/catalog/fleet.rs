@@ -7,4 +7,6 @@ pub mod bulk;
 
 pub mod nodes;
 
+pub mod prepare;
+
 pub mod watch;

@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     Step { every: ADMISSION, postgres: "", sqlite: "" },
     Step { every: LIMITS, postgres: "", sqlite: "" },
     Step { every: QUARANTINE_JOBS, postgres: "", sqlite: "" },
+    Step { every: PREPARATIONS, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -256,6 +257,16 @@ CREATE TABLE quarantine_jobs (
 CREATE UNIQUE INDEX quarantine_jobs_running ON quarantine_jobs (tenant_id, node)
     WHERE ended_at IS NULL;
 CREATE INDEX quarantine_jobs_by_tenant ON quarantine_jobs (tenant_id, id);
+";
+
+/// Revisions that nodes are to make ready.
+const PREPARATIONS: &str = "
+CREATE TABLE preparations (
+    tenant_id TEXT PRIMARY KEY,
+    digest BLOB NOT NULL,
+    asked_at INTEGER NOT NULL,
+    FOREIGN KEY (tenant_id, digest) REFERENCES revisions (tenant_id, digest)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

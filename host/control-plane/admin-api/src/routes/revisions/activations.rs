@@ -10,7 +10,7 @@ use tidegate_types::revision::KERNELS;
 use tidegate_types::rollout::Thresholds;
 use tidegate_types::{Digest, Problem, TenantId};
 
-use super::rollouts;
+use super::{quorum, rollouts};
 use crate::answer::{self, Answer};
 use crate::request::{self, Asked, At, PageQuery, from_json};
 use crate::resolve::not_admitted;
@@ -35,6 +35,9 @@ pub(in crate::routes) async fn activate(
     let thresholds = body.map(|body| from_json::<ActivateBody>(&body)).transpose()?;
     let thresholds = thresholds.and_then(|body| body.thresholds);
     thresholds.as_ref().map_or(Ok(()), rollouts::check)?;
+    let (owner, wanted) = (tenant.clone(), which.clone());
+    let digest = state.blocking(move |state| usable(state, &owner, &wanted)).await?;
+    quorum::ready(&state, &tenant, digest).await?;
     let (changing, by) = (state.clone(), act::who());
     let activation = state.change(async move {
         let (owner, followed) = (tenant.clone(), tenant.clone());
