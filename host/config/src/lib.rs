@@ -22,7 +22,7 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Problem};
-pub use settings::catalog::{Catalog, CatalogUrl};
+pub use settings::catalog::{ActivationQuorum, Catalog, CatalogUrl};
 pub use settings::durability::{Dedup, Storage, Wal};
 pub use settings::plugins::{Compile, Plugins, Schemas};
 pub use settings::registries::Registries;
