@@ -10,6 +10,10 @@ use tidegate_types::{Digest, TenantId};
 
 /// Are these limits?
 pub(super) fn check(of_component: bool, limits: &Value) -> Result<(), String> {
+    // A list would be read as the members in their order.
+    if !limits.is_object() {
+        return Err("limits are a JSON object".to_owned());
+    }
     if of_component {
         read::<CallLimits>(limits).map(drop)
     } else {
