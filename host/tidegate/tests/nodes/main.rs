@@ -48,7 +48,7 @@ fn wait_active_on(node: &Gateway, tenant: &Tenant, digest: &str, count: usize) {
 #[test]
 fn an_activation_waits_for_a_quorum() {
     let url = shared().create_database();
-    let settings = [("CATALOG__ACTIVATION_TIMEOUT", "3s"), ("CATALOG__ACTIVATION_QUORUM", "all")];
+    let settings = [("CATALOG__ACTIVATION_TIMEOUT", "8s"), ("CATALOG__ACTIVATION_QUORUM", "all")];
     let (first, mut second) = (node_with(&url, "first", &settings), node(&url, "second"));
     let third = node(&url, "third");
     let acme = Tenant::create(&first, "acme");

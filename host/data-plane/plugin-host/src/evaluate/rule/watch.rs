@@ -2,7 +2,7 @@
 //!
 //! A call that is longer than a slice is measured by its meter, each time. A shorter one never left
 //! its thread, so its wall time is a good guess at its CPU time: one in sixteen, taken by chance, is
-//! timed and stands for sixteen. Timing all of them would cost a call of one event some 3 %.
+//! timed and stands for sixteen. Timing all of them would put two readings of a clock into each call of one event.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
