@@ -1,6 +1,5 @@
 //! Events in quarantine are listed, counted and shown; what is asked wrongly is told.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ fn what_rules_hold_is_listed_counted_and_shown() {
     bench.gateway.wait_published();
     // These are in the log alone, or on their way.
     bench.post(1000);
-    let held: BTreeSet<String> = (0..3000)
+    let held: Vec<String> = (0..3000)
         .filter(|number| number % 1000 > 990 || number % 100 == 99)
         .map(|number| bench.ids[&number].clone())
         .collect();
@@ -64,7 +63,8 @@ fn what_rules_hold_is_listed_counted_and_shown() {
         let Some(next) = page["next"].as_str() else { break };
         after = format!("&after={next}");
     }
-    assert!(seen.is_sorted() && seen.iter().eq(held.iter()), "{seen:?}");
+    // Not that of their ids: those of one millisecond come from several threads.
+    assert_eq!(seen, held);
 
     let view = bench.get(&format!("/{}", bench.ids[&995]));
     assert_eq!((&view["state"], &view["settlement"]), (&json!("open"), &Value::Null));
