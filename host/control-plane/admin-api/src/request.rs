@@ -84,6 +84,16 @@ pub(crate) fn future_time(text: &str) -> Result<UnixMillis, Problem> {
     at.ok_or_else(|| bad(detail).at("/expires_at"))
 }
 
+/// Bytes of a JSON pointer.
+const MAX_POINTER_BYTES: usize = 1024;
+
+/// Is it a JSON pointer (RFC 6901) to something within an event? The whole event is none of the
+/// things that pointers name here.
+pub(crate) fn is_pointer(text: &str) -> bool {
+    let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    text.starts_with('/') && escaped && text.len() <= MAX_POINTER_BYTES
+}
+
 pub(crate) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::InvalidRequest, detail)
 }

@@ -12,12 +12,11 @@ use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{RevisionDocument, Route, Rule, TableVersion};
 use tidegate_types::{Digest, EventType, Problem, TableName, TenantId};
 
-use crate::answer;
+use crate::{answer, request};
 
 const MAX_EVENT_TYPES: usize = 1000;
 const MAX_RULES: usize = 64;
 const MAX_TABLES: usize = 100;
-const MAX_POINTER_BYTES: usize = 1024;
 
 /// A document whose references are names.
 pub(crate) type WrittenDocument = RevisionDocument<String, String, TableReference>;
@@ -95,11 +94,9 @@ impl Resolver<'_> {
         }
     }
 
-    /// JSON pointers into events; the whole event is none of the things they name.
     fn check_pointer(&mut self, place: &str, pointer: Option<&str>) {
         let Some(pointer) = pointer else { return };
-        let escaped = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        if !pointer.starts_with('/') || !escaped || pointer.len() > MAX_POINTER_BYTES {
+        if !request::is_pointer(pointer) {
             let detail =
                 "must be a JSON pointer (RFC 6901) of at most 1024 bytes, such as /actor/id";
             self.wrong(place, detail);

@@ -165,8 +165,7 @@ fn release_of(body: ReleaseBody) -> Result<HeldDecision, Problem> {
     }
     for (place, one) in patch.iter().enumerate() {
         let (HeldPatch::Set { pointer, .. } | HeldPatch::Remove { pointer }) = one;
-        let escaped = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        if !pointer.starts_with('/') || !escaped || pointer.len() > 1024 {
+        if !request::is_pointer(pointer) {
             let detail = "is a JSON pointer (RFC 6901) of at most 1024 bytes, such as /actor/id";
             return Err(
                 request::bad(format!("pointer {detail}")).at(format!("/patch/{place}/pointer"))

@@ -35,13 +35,12 @@ pub(in crate::routes) async fn activate(
     let thresholds = body.map(|body| from_json::<ActivateBody>(&body)).transpose()?;
     let thresholds = thresholds.and_then(|body| body.thresholds);
     thresholds.as_ref().map_or(Ok(()), rollouts::check)?;
-    let (owner, wanted) = (tenant.clone(), which.clone());
-    let digest = state.blocking(move |state| usable(state, &owner, &wanted)).await?;
+    let owner = tenant.clone();
+    let digest = state.blocking(move |state| usable(state, &owner, &which)).await?;
     quorum::ready(&state, &tenant, digest).await?;
     let (changing, by) = (state.clone(), act::who());
     let activation = state.change(async move {
-        let (owner, followed) = (tenant.clone(), tenant.clone());
-        let digest = changing.blocking(move |state| usable(state, &owner, &which)).await?;
+        let followed = tenant.clone();
         let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, &by);
         let put = changing.catalog(work).await?;
         let made = publish_or_withdraw(&changing, put).await?;
