@@ -2,7 +2,8 @@
 //! budget of memory: where either is used up, those that were used least recently make room.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tidegate_types::{Digest, TenantId};
 
@@ -19,6 +20,10 @@ const ROOM: usize = 8;
 #[derive(Default)]
 pub(crate) struct Registry {
     rules: Mutex<HashMap<RuleKey, Weak<Rule>>>,
+    /// Held by whoever makes room.
+    making_room: Mutex<()>,
+    /// How often room was made.
+    rooms: AtomicU64,
     pub(crate) memory: Arc<Memory>,
 }
 
@@ -42,13 +47,25 @@ impl Registry {
         }
     }
 
-    /// Drops idle stores since the engine has no room for another instance. Answers whether there
-    /// is room now.
-    pub(crate) fn make_room(&self) -> bool {
+    /// How often room was made. To be asked before an instance is started that may need some.
+    pub(crate) fn rooms(&self) -> u64 {
+        self.rooms.load(Ordering::Acquire)
+    }
+
+    /// Drops idle stores since the engine has no room for another instance, unless somebody has done
+    /// so since `seen`: stores that are on their way out are in no list. Answers whether room was made.
+    pub(crate) fn make_room(&self, seen: u64) -> bool {
+        let _alone = self.making_room.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.rooms() != seen {
+            return true;
+        }
         let rules = self.all();
         let idle: usize = rules.iter().map(|rule| rule.pool.idle_count()).sum();
         let dropped = evict(&rules, idle.div_ceil(ROOM), |_| 1);
-        tracing::info!(dropped, "idle stores made room");
+        tracing::debug!(dropped, "idle stores made room");
+        if dropped > 0 {
+            self.rooms.fetch_add(1, Ordering::Release);
+        }
         dropped > 0
     }
 

@@ -30,11 +30,13 @@ impl Source {
         limits: &Limits,
         calls: u32,
     ) -> Result<(Instance, contract::Manifest), ConfigureError> {
-        let started = Instance::start(self, limits, calls).await;
-        if matches!(started, Err(ConfigureError::Fault(Fault::Exhausted))) && self.rules.make_room()
-        {
-            return Instance::start(self, limits, calls).await;
+        loop {
+            let rooms = self.rules.rooms();
+            let started = Instance::start(self, limits, calls).await;
+            let is_full = matches!(started, Err(ConfigureError::Fault(Fault::Exhausted)));
+            if !is_full || !self.rules.make_room(rooms) {
+                return started;
+            }
         }
-        started
     }
 }

@@ -114,7 +114,8 @@ impl Meter {
     }
 }
 
-fn thread_cpu_nanos() -> u64 {
+/// CPU time of this thread so far.
+pub(crate) fn thread_cpu_nanos() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! Limits change while the host runs; a host without room says so, and blames nobody.
 
-use serde_json::json;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tidegate_plugin_host::{EvaluateError, Limits, Plan};
 use tidegate_types::revision::OnFault;
 
@@ -82,6 +83,30 @@ async fn idle_stores_make_room() {
         for plan in &plans {
             assert_contained("crowded", &judge(plan, &events(2, &[])).await, &[], "");
         }
+    }
+}
+
+/// Calls that need room at the same moment all get it, as long as there are idle stores: none finds
+/// that another has taken what would have made room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_that_need_room_at_once_all_get_it() {
+    const CALLS: usize = 4;
+    let host = host(Limits { max_instances: 2 * CALLS as u32, ..limits() });
+    let mut plans = Vec::new();
+    for amount in 0..6 * CALLS {
+        plans.push(Arc::new(plan(&host, &json!({ "amount": amount })).await));
+    }
+    let callers = (0..CALLS).map(|caller| {
+        let plans = plans.clone();
+        tokio::spawn(async move {
+            for round in 0..1000 {
+                let plan = &plans[(caller * 7 + round * 5) % plans.len()];
+                assert_contained("at once", &judge(plan, &events(1, &[])).await, &[], "");
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.expect("the host has room");
     }
 }
 

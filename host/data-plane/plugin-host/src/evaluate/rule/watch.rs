@@ -1,11 +1,14 @@
 //! What a call costs, without reading a clock for each.
 //!
 //! A call that is longer than a slice is measured by its meter, each time. A shorter one never left
-//! its thread, so its wall time is a good guess at its CPU time: one in sixteen, taken by chance, is
-//! timed and stands for sixteen. Timing all of them would put two readings of a clock into each call of one event.
+//! its thread: one in sixteen, taken by chance, is timed by the thread's CPU clock and stands for
+//! sixteen. Timing all of them would put two calls of the kernel into each call of one event. By the
+//! clock on the wall, a tenant would pay sixteenfold for the moments when the machine runs others.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::guest::meter::thread_cpu_nanos;
 
 /// Short calls that one timed call stands for.
 const STANDS_FOR: u32 = 16;
@@ -26,7 +29,8 @@ fn is_chosen() -> bool {
     })
 }
 
-pub(super) struct Watch(Option<Instant>);
+/// What the thread's CPU clock said, in nanoseconds, where the call was chosen.
+pub(super) struct Watch(Option<u64>);
 
 /// CPU time of a call, and how many calls it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +47,17 @@ impl Cost {
 
 impl Watch {
     pub(super) fn start() -> Self {
-        Self(is_chosen().then(Instant::now))
+        Self(is_chosen().then(thread_cpu_nanos))
     }
 
     /// The cost, where the call was long or chosen. `measured` is what its meter says.
     pub(super) fn stop(self, measured: Option<Duration>) -> Option<Cost> {
         match (measured, self.0) {
             (Some(each), _) => Some(Cost { each, calls: 1 }),
-            (None, Some(started)) => Some(Cost { each: started.elapsed(), calls: STANDS_FOR }),
+            (None, Some(started)) => {
+                let each = Duration::from_nanos(thread_cpu_nanos().saturating_sub(started));
+                Some(Cost { each, calls: STANDS_FOR })
+            }
             (None, None) => None,
         }
     }
@@ -68,5 +75,12 @@ mod tests {
         assert!(counted.abs_diff(CALLS) < CALLS / 10, "{counted}");
         let long = Watch::start().stop(Some(Duration::from_millis(7)));
         assert_eq!(long.map(Cost::all), Some(Duration::from_millis(7)), "each counts for itself");
+    }
+    #[test]
+    fn a_call_that_does_not_run_costs_nothing() {
+        let watch = std::iter::repeat_with(Watch::start).find(|watch| watch.0.is_some());
+        std::thread::sleep(Duration::from_millis(200));
+        let cost = watch.and_then(|watch| watch.stop(None)).map(Cost::all);
+        assert!(cost.is_some_and(|cost| cost < Duration::from_millis(100)), "{cost:?}");
     }
 }
