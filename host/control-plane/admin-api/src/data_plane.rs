@@ -106,8 +106,20 @@ pub trait DataPlane: Send + Sync + 'static {
     /// The quarantine of this node.
     fn workbench(&self) -> &dyn Workbench;
 
+    /// The rules that judge a tenant's events on this node, in the order in which they run.
+    fn active_rules(&self, tenant: &TenantId) -> Vec<ActiveRule>;
+
     /// What the data plane says of itself: members of a JSON object for the node's status.
     fn status(&self) -> Map<String, Value>;
+}
+
+/// A rule of an active revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveRule {
+    pub name: RuleName,
+    pub component: Digest,
+    /// The version of the contract that its component needs.
+    pub contract: String,
 }
 
 /// Which stored events a replay is about, and who judges them.

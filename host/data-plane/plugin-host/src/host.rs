@@ -145,6 +145,12 @@ impl PluginHost {
         })
     }
 
+    /// The versions of the contract that it speaks.
+    #[must_use]
+    pub fn contracts(&self) -> &Contracts {
+        self.adapters.contracts()
+    }
+
     /// Drops instances that nobody has used for long: a thread does so twice a minute. Answers how
     /// many.
     pub fn sweep(&self) -> usize {

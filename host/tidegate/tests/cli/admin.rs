@@ -129,8 +129,10 @@ fn lists_and_facts_are_for_people() {
         ),
         (
             &["revision", "status", "-t", "acme"],
-            r#"{"active":{"number":2,"digest":"sha256:ab","at":"2026","by":"admin"},"rollback_to":{"number":1}}"#,
-            "revision     2\ndigest       sha256:ab\nsince        2026\nby           admin\nrollback to  1\n",
+            r#"{"active":{"number":2,"digest":"sha256:ab","at":"2026","by":"admin"},"rollback_to":{"number":1},
+                "rules":[{"name":"ids","plugin":"mine","version":"3","digest":"sha256:cd","contract":"1.1.0"}],"nodes":[]}"#,
+            "revision     2\ndigest       sha256:ab\nsince        2026\nby           admin\nrollback to  1\n\n\
+             RULE  PLUGIN  VERSION  CONTRACT  DIGEST\nids   mine    3        1.1.0     sha256:cd\n",
         ),
     ] {
         let (_, ran) = ask(arguments, "", answer);

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, HeldDecision,
-    HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
+    ActiveRule, AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane,
+    HeldDecision, HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
     ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage, Settled, Verdict, Workbench,
     serve,
 };
-use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, TableCells};
+use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, Selector, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId};
@@ -224,6 +224,19 @@ impl DataPlane for Plane {
 
     fn workbench(&self) -> &dyn Workbench {
         self
+    }
+
+    fn active_rules(&self, tenant: &TenantId) -> Vec<ActiveRule> {
+        let active = self.catalog.active(tenant).expect("the catalog");
+        let Some(active) = active else { return Vec::new() };
+        let which = Selector::Digest(active.digest);
+        let revision = self.catalog.revision(tenant, &which).expect("the active revision");
+        let rules = revision.document.rules.into_iter().map(|rule| ActiveRule {
+            name: rule.name,
+            component: rule.component,
+            contract: "1.0.0".to_owned(),
+        });
+        rules.collect()
     }
 
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {
