@@ -30,7 +30,8 @@ use report::{Step, Trouble};
 pub struct CertifyOptions {
     /// Whose rule it is to be.
     pub tenant: TenantId,
-    /// The limits that hold for this tenant; the host's own where it is `None`.
+    /// The limits to judge under; where it is `None`, those in force for this component of the
+    /// tenant.
     pub limits: Option<Limits>,
 }
 
@@ -49,8 +50,10 @@ impl PluginHost {
         options: &CertifyOptions,
         progress: &mut (dyn FnMut(Progress<'_>) + Send),
     ) -> CertifyReport {
-        let limits = options.limits.clone().unwrap_or_else(|| (**self.limits.load()).clone());
-        let mut run = Run { report: CertifyReport::new(Digest::of(&bytes)), progress };
+        let digest = Digest::of(&bytes);
+        let limits = options.limits.clone();
+        let limits = limits.unwrap_or_else(|| self.limits_of(&options.tenant, &digest));
+        let mut run = Run { report: CertifyReport::new(digest), progress };
         let tried = self.steps(&bytes, &options.tenant, &limits, &mut run).await;
         let mut report = run.report;
         match tried {

@@ -222,6 +222,12 @@ impl PluginHost {
         self.change(|| self.tenants.set_plugin(tenant, component, limits, &self.limits.load()));
     }
 
+    /// The limits in force for the calls of a tenant's component.
+    pub(crate) fn limits_of(&self, tenant: &TenantId, component: &Digest) -> Limits {
+        let host = self.limits.load();
+        self.tenants.get(tenant, &host).limits_of(component, &host)
+    }
+
     fn change(&self, change: impl FnOnce()) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         change();

@@ -5,6 +5,7 @@
 
 mod crash;
 mod jobs;
+mod limited;
 mod quotas;
 
 use serde_json::{Value, json};

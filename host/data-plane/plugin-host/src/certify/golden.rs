@@ -80,6 +80,7 @@ pub(super) async fn test(
         );
         return Ok(step.with(()));
     }
+    step.under(limits, &host.limits.load());
     let (mut passed, mut events) = (0usize, 0usize);
     for case in cases {
         if step.full() {

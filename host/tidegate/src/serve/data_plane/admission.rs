@@ -24,6 +24,7 @@ pub(super) async fn certify(
     component: Bytes,
     done: mpsc::Sender<Value>,
 ) -> Certified {
+    // The limits are those in force for this component of the tenant.
     let options = CertifyOptions { tenant, limits: None };
     let mut follow = |progress: Progress<'_>| {
         if let Progress::Finished(step) = progress {
