@@ -15,7 +15,7 @@ use tidegate_admin_api::{
     ActiveRule, BoxFuture, Certified, DataPlane, LogRequest, ParquetLimits, ReplayProgress,
     ReplayRequest, Workbench,
 };
-use tidegate_catalog::{Catalog, CatalogError, TableCells};
+use tidegate_catalog::{CasePolicy, Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
 use tidegate_ingest::{Gateway, Revision};
 use tidegate_plugin_host::PluginHost;
@@ -119,9 +119,10 @@ impl DataPlane for Node {
         &self,
         tenant: &TenantId,
         component: Bytes,
+        cases: CasePolicy,
         done: mpsc::Sender<Value>,
     ) -> BoxFuture<'_, Certified> {
-        Box::pin(admission::certify(&self.plugins, tenant.clone(), component, done))
+        Box::pin(admission::certify(&self.plugins, tenant.clone(), component, cases, done))
     }
 
     fn check_schema(&self, bytes: &[u8]) -> Result<(), Vec<ProblemPart>> {

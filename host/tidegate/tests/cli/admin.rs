@@ -23,7 +23,7 @@ fn ask(arguments: &[&str], input: &str, answer: &'static str) -> (Request, Ran) 
 
 #[test]
 fn commands_ask_and_print() {
-    const STORED: &str = r#"{"version":2,"generation":7,"rows":3,"number":4,"digest":"sha256:ab"}"#;
+    const STORED: &str = r#"{"version":2,"generation":7,"rows":3,"number":4,"digest":"sha256:ab","policy":"required"}"#;
     for (arguments, line, body, out) in [
         (
             &["tenant", "create", "acme"][..],
@@ -31,6 +31,13 @@ fn commands_ask_and_print() {
             r#"{"id":"acme"}"#,
             "created tenant acme\n",
         ),
+        (
+            &["tenant", "case-policy", "acme", "required"],
+            "PUT /v1/tenants/acme/case-policy",
+            r#"{"policy":"required"}"#,
+            "required\n",
+        ),
+        (&["tenant", "case-policy", "acme"], "GET /v1/tenants/acme/case-policy", "", "required\n"),
         (
             &["key", "revoke", "-t", "acme", "k/1"],
             "DELETE /v1/tenants/acme/keys/k%2F1",

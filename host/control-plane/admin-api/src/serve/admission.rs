@@ -4,9 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use serde_json::{Value, json};
-use tidegate_catalog::{Ending, Job, JobState};
+use tidegate_catalog::{Catalog, Ending, Job, JobState};
 use tidegate_types::Problem;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -75,10 +74,12 @@ fn undecided(why: String) -> Certified {
 
 /// Has the data plane certify the component of a job, and notes the steps on the way.
 async fn prove(state: &AdminState, job: &Job) -> Result<Certified, Problem> {
-    let digest = job.digest;
-    let component: Bytes = state.catalog(move |catalog| catalog.content(&digest)).await?.into();
+    let (digest, tenant) = (job.digest, job.tenant.clone());
+    let read =
+        move |catalog: &Catalog| Ok((catalog.content(&digest)?, catalog.case_policy(&tenant)?));
+    let (component, cases) = state.catalog(read).await?;
     let (done, mut steps) = mpsc::channel(WAITING_STEPS);
-    let certifying = state.data_plane.certify(&job.tenant, component, done);
+    let certifying = state.data_plane.certify(&job.tenant, component.into(), cases, done);
     let noting = async {
         let mut all: Vec<Value> = Vec::new();
         while let Some(step) = steps.recv().await {

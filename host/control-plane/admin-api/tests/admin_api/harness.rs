@@ -12,7 +12,7 @@ use tidegate_admin_api::{
     ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage, Settled, Verdict, Workbench,
     serve,
 };
-use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, Selector, TableCells};
+use tidegate_catalog::{ArtifactName, BuiltinComponent, CasePolicy, Catalog, Selector, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId};
@@ -115,6 +115,7 @@ impl DataPlane for Plane {
         &self,
         _tenant: &TenantId,
         component: Bytes,
+        cases: CasePolicy,
         done: mpsc::Sender<Value>,
     ) -> BoxFuture<'_, Certified> {
         Box::pin(async move {
@@ -124,7 +125,7 @@ impl DataPlane for Plane {
             self.trials.acquire().await.expect("never torn down").forget();
             assert!(!component.ends_with(b"panic"), "a data plane that panics");
             let ended = |verdict, steps: Vec<Value>| Certified { verdict, steps, inspection: None };
-            if component.ends_with(b"bad") {
+            if component.ends_with(b"bad") || cases == CasePolicy::Required {
                 let problems = json!([{ "detail": "it is too bad", "mend": "make it good" }]);
                 let failed = json!({ "step": "compiled", "state": "failed", "problems": problems });
                 return ended(Verdict::Failed, vec![scanned, failed]);
