@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::Request;
 use http::Method;
 use tidegate_catalog::{AccessScope, AuditEntry, AuditKind};
-use tidegate_types::{Digest, TenantId, UnixMillis};
+use tidegate_types::{Digest, ProblemType, TenantId, UnixMillis};
 
 /// The address that a connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Act {
     pub(crate) tenant: OnceLock<String>,
     /// Set where a body has arrived.
     pub(crate) body: OnceLock<Digest>,
+    /// What it was done in spite of.
+    problem: OnceLock<ProblemType>,
 }
 
 tokio::task_local! {
@@ -60,7 +62,13 @@ impl Act {
             route: OnceLock::new(),
             tenant: OnceLock::new(),
             body: OnceLock::new(),
+            problem: OnceLock::new(),
         }
+    }
+
+    /// Notes with what follows that it is done in spite of a problem.
+    pub(crate) fn note_problem(&self, problem: ProblemType) {
+        self.problem.set(problem).ok();
     }
 
     pub(crate) fn is_reading(&self) -> bool {
@@ -75,7 +83,7 @@ impl Act {
             body: self.body.get().copied(),
             kind: AuditKind::Answer,
             method: self.method.as_str().chars().take(20).collect(),
-            problem: None,
+            problem: self.problem.get().map(|kind| kind.slug().to_owned()),
             remote: self.remote.clone(),
             route: self.route.get().map_or_else(|| self.subject.clone(), |&route| route.to_owned()),
             skipped: 0,

@@ -325,6 +325,7 @@ impl Workbench for Plane {
 /// A running admin API.
 pub(crate) struct Gateway {
     pub(crate) plane: Arc<Plane>,
+    pub(crate) state: AdminState,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
@@ -363,8 +364,8 @@ impl Gateway {
         let address = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        let served = tokio::spawn(serve(listener, state, shutdown));
-        Self { plane, catalog, address, stop, served }
+        let served = tokio::spawn(serve(listener, state.clone(), shutdown));
+        Self { plane, state, catalog, address, stop, served }
     }
 
     pub(crate) async fn stop(self) -> Result<(), ServeError> {
