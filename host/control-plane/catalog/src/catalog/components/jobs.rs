@@ -122,6 +122,9 @@ const JOB: &str = "SELECT j.number, j.tenant_id, j.name, j.version, v.digest, j.
                    JOIN component_versions AS v ON v.tenant_id = j.tenant_id AND v.name = j.name \
                    AND v.version = j.version";
 
+/// A job `j` that nobody has, ?1 being the time.
+const FREE: &str = "(j.state = 'pending' OR (j.state = 'running' AND j.lease_until < ?1))";
+
 impl Catalog {
     /// Stores an uploaded component as a pending version with its job. A digest that the name has
     /// already is that version; its job is to be done again where it ended in error, and where it failed
@@ -197,12 +200,36 @@ impl Catalog {
         self.read(|transaction| columns::list(transaction, &sql, params, job))
     }
 
+    /// Jobs that are never claimed again, since they ended too many processes.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn hopeless_jobs(&self) -> Result<Vec<Job>, CatalogError> {
+        let sql = format!("{JOB} WHERE {FREE} AND j.attempts >= {MAX_ATTEMPTS} ORDER BY j.number");
+        self.read(|transaction| columns::list(transaction, &sql, params![now()], job))
+    }
+
+    /// Ends such a job in error. False where it is none any more.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn give_up_job(&self, number: u64) -> Result<bool, CatalogError> {
+        let sql = format!(
+            "UPDATE admission_jobs AS j SET state = 'error', ended_at = ?1, trouble = ?2 \
+             WHERE j.number = ?3 AND {FREE} AND j.attempts >= {MAX_ATTEMPTS}"
+        );
+        let trouble = "the gateway stopped each time that it began to admit this version; send it again \
+                       to have it tried once more";
+        let params = params![now(), trouble, columns::signed(number)];
+        self.write(|transaction| Ok(transaction.execute(&sql, params)? == 1))
+    }
+
     /// Takes the next job, if there is one: from now on it is this node's, for as long as the lease.
     ///
     /// # Errors
     /// Where the database fails.
     pub fn claim_job(&self, node: &str, lease: Duration) -> Result<Option<Job>, CatalogError> {
-        let free = "(j.state = 'pending' OR (j.state = 'running' AND j.lease_until < ?1))";
+        let free = format!("{FREE} AND j.attempts < {MAX_ATTEMPTS}");
         let now = now();
         // A look costs nothing; only a job that is there takes its turn among the writes.
         let any = format!("SELECT count(*) FROM admission_jobs AS j WHERE {free}");
@@ -210,16 +237,6 @@ impl Catalog {
             return Ok(None);
         }
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE admission_jobs SET state = 'error', ended_at = ?1, trouble = ?2 \
-                 WHERE attempts >= ?3 AND (state = 'pending' OR (state = 'running' AND lease_until < ?1))",
-                params![
-                    now,
-                    "the gateway stopped each time that it began to admit this version; \
-                     send it again to have it tried once more",
-                    MAX_ATTEMPTS,
-                ],
-            )?;
             let sql = format!(
                 "{JOB} WHERE {free} ORDER BY coalesce((SELECT max(e.started_at) FROM \
                  admission_jobs AS e WHERE e.tenant_id = j.tenant_id), 0), j.number LIMIT 1"

@@ -106,6 +106,13 @@ pub(crate) fn what_could_not_be_decided_is_tried_again(place: &Place) {
         assert_eq!(catalog.release_jobs("a").unwrap(), 1);
     }
     assert!(catalog.claim_job("a", LEASE).unwrap().is_none());
+    let hopeless: Vec<u64> =
+        catalog.hopeless_jobs().unwrap().iter().map(|job| job.number).collect();
+    assert_eq!(hopeless, [job.number]);
+    assert!(catalog.give_up_job(job.number).unwrap());
+    assert!(
+        !catalog.give_up_job(job.number).unwrap() && catalog.hopeless_jobs().unwrap().is_empty()
+    );
     let ended = catalog.job(&acme, job.number).unwrap();
     assert_eq!(ended.state, JobState::Error);
     assert!(ended.trouble.unwrap().contains("send it again"));
