@@ -5,6 +5,7 @@
 
 mod contracts;
 mod documents;
+mod explained;
 mod running;
 mod tenants;
 
