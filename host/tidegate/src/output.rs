@@ -46,25 +46,26 @@ impl Printer {
 }
 
 impl Printer {
-    /// One thing, and below it a list that is in it, where that has rows.
-    pub(crate) fn facts_and_list(
+    /// One thing, and below it the lists that are in it, each where it has rows.
+    pub(crate) fn facts_and_lists(
         self,
         value: &Value,
         fields: &[Column],
-        list: &str,
-        columns: &[Column],
+        lists: &[(&str, &[Column])],
     ) -> io::Result<()> {
         self.answer(value, || {
-            let rows = value.pointer(list).and_then(Value::as_array);
-            let rows = rows.map(Vec::as_slice).unwrap_or_default();
-            let facts = facts(value, fields);
-            if rows.is_empty() {
-                return facts;
+            let mut parts = vec![facts(value, fields)];
+            for (at, columns) in lists {
+                let rows = value.pointer(at).and_then(Value::as_array);
+                let rows = rows.map(Vec::as_slice).unwrap_or_default();
+                let cells =
+                    rows.iter().map(|row| columns.iter().map(|(_, at)| cell(row, at)).collect());
+                if !rows.is_empty() {
+                    let headings: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+                    parts.push(table(&headings, cells));
+                }
             }
-            let cells =
-                rows.iter().map(|row| columns.iter().map(|(_, at)| cell(row, at)).collect());
-            let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
-            format!("{facts}\n\n{}", table(&headings, cells))
+            parts.join("\n\n")
         })
     }
 }

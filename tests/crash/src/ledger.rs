@@ -163,6 +163,7 @@ mod tests {
             delivered: readings::delivered(key),
             patches: None,
             findings: Vec::new(),
+            context: serde_json::Value::Null,
         }
     }
 

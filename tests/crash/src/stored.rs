@@ -28,6 +28,8 @@ pub struct Stored {
     /// The patches as JSON; `None` where no rule changed anything.
     pub patches: Option<String>,
     pub findings: Vec<Finding>,
+    /// What the verdict depended on besides event and revision; null where on nothing.
+    pub context: Value,
 }
 
 impl Stored {
@@ -145,6 +147,10 @@ fn read_batch(batch: &RecordBatch, path: &str, out: &mut Vec<Stored>) {
         .expect("files are apart by tenant");
     let text = |name| column(batch, name).as_string::<i32>();
     let (event_id, revision, delivered) = (text("event_id"), text("revision"), text("delivered"));
+    let context = text("context");
+    let context = |row| {
+        context.is_valid(row).then(|| serde_json::from_str(context.value(row)).expect("JSON"))
+    };
     let (patches, original) = (text("patches"), column(batch, "original").as_binary::<i32>());
     let lsn = column(batch, "lsn").as_primitive::<arrow_array::types::Int64Type>();
     let findings = column(batch, "findings").as_list::<i32>();
@@ -160,6 +166,7 @@ fn read_batch(batch: &RecordBatch, path: &str, out: &mut Vec<Stored>) {
             delivered: serde_json::from_str(delivered.value(row)).expect("JSON"),
             patches: patches.is_valid(row).then(|| patches.value(row).to_owned()),
             findings: read_findings(findings.value(row).as_struct()),
+            context: context(row).unwrap_or_default(),
         });
     }
 }

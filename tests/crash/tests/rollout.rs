@@ -97,6 +97,22 @@ impl Trial {
         }
     }
 
+    /// What the audit log says of what the gateway took back by itself; its chain is whole.
+    fn taken_back(&self) -> Vec<(String, String)> {
+        let log = self.gateway.admin("GET", "/v1/audit?limit=1000", "application/json", b"");
+        let own = log.json()["entries"].as_array().unwrap().clone();
+        let own = own.iter().map(|record| &record["entry"]).filter(|it| it["who"] == "tidegate");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let told = own.map(|entry| (text(&entry["subject"]), text(&entry["reason"]))).collect();
+        let verified = std::process::Command::new(tidegate_testkit::gateway::binary())
+            .args(["audit", "verify", "--data-dir"])
+            .arg(self.gateway.folder())
+            .output()
+            .unwrap();
+        assert!(verified.status.success(), "{verified:?}");
+        told
+    }
+
     /// Stops the gateway; what is stored, by key.
     fn stored(&mut self) -> HashMap<String, Stored> {
         assert!(self.gateway.terminate(), "{}", self.gateway.log());
@@ -210,6 +226,10 @@ fn a_canary_that_rejects_more_than_it_may_is_taken_back_by_itself() {
     assert_eq!(history[0]["ended"]["how"], "rolled-back");
     assert_eq!(history[0]["ended"]["by"], "tidegate");
     assert!(history[0]["ended"]["reason"].as_str().unwrap().contains("rejected"), "{history}");
+    let id = &history[0]["id"];
+    let reason = history[0]["ended"]["reason"].as_str().unwrap().to_owned();
+    let told = (format!("/v1/tenants/rollout/rollouts/{id}"), reason);
+    assert_eq!(trial.taken_back(), [told], "once in the audit log");
     let status = trial.ok("GET", "status", &Value::Null);
     assert_eq!(status["active"]["digest"], active.as_str());
     let summary = trial.ok("GET", &format!("revisions/{candidate}"), &Value::Null);
@@ -226,7 +246,7 @@ fn an_activation_with_thresholds_is_taken_back_by_itself() {
     trial.post(1000);
     let candidate = trial.draft(&revision(100, "soft_fail"));
     let body = json!({ "thresholds": { "reject_jump": 0.2, "min_events": 100 } });
-    trial.ok("POST", &format!("revisions/{candidate}/activate"), &body);
+    let tried = trial.ok("POST", &format!("revisions/{candidate}/activate"), &body);
     trial.post(1000);
     let back = |view: &Value| view["active"]["digest"] == active.as_str();
     let status = trial.until("status", back);
@@ -234,7 +254,10 @@ fn an_activation_with_thresholds_is_taken_back_by_itself() {
         (&status["active"]["kind"], &status["active"]["by"]),
         (&json!("rollback"), &json!("tidegate"))
     );
-    assert!(status["active"]["reason"].as_str().unwrap().contains("quarantined"), "{status}");
+    let reason = status["active"]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("quarantined"), "{status}");
+    let told = (format!("/v1/tenants/rollout/activations/{}", tried["sequence"]), reason);
+    assert_eq!(trial.taken_back(), [told], "once in the audit log");
     // A change waits for the one before: now it is in force.
     assert_eq!(trial.tenant.revision(&trial.gateway, &revision(100, "soft_fail")).status, 200);
     trial.post(100);

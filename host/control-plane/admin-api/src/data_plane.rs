@@ -9,7 +9,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tidegate_catalog::{StoredRevision, TableCells};
+use tidegate_catalog::{CasePolicy, StoredRevision, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, RuleName, TenantId, UnixMillis};
@@ -26,12 +26,14 @@ pub trait DataPlane: Send + Sync + 'static {
     /// The steps in which a component is put to the proof, in their order.
     fn admission_steps(&self) -> &'static [&'static str];
 
-    /// Puts a component to the proof for a tenant. Each step that is done is sent as a JSON object
+    /// Puts a component to the proof for a tenant: under its limits, and by what it asks of golden
+    /// cases. Each step that is done is sent as a JSON object
     /// with its name in `step`. Dropping the future ends what is under way.
     fn certify(
         &self,
         tenant: &TenantId,
         component: Bytes,
+        cases: CasePolicy,
         done: mpsc::Sender<Value>,
     ) -> BoxFuture<'_, Certified>;
 
@@ -106,8 +108,20 @@ pub trait DataPlane: Send + Sync + 'static {
     /// The quarantine of this node.
     fn workbench(&self) -> &dyn Workbench;
 
+    /// The rules that judge a tenant's events on this node, in the order in which they run.
+    fn active_rules(&self, tenant: &TenantId) -> Vec<ActiveRule>;
+
     /// What the data plane says of itself: members of a JSON object for the node's status.
     fn status(&self) -> Map<String, Value>;
+}
+
+/// A rule of an active revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveRule {
+    pub name: RuleName,
+    pub component: Digest,
+    /// The version of the contract that its component needs.
+    pub contract: String,
 }
 
 /// Which stored events a replay is about, and who judges them.

@@ -123,6 +123,8 @@ fn table() -> Vec<Route> {
         delete("/v1/tenants/{tenant}/signing-keys/{id}", ADMIN, access::signing::remove),
         get("/v1/tenants/{tenant}/signature-policy", ANY, access::signing::policy),
         put("/v1/tenants/{tenant}/signature-policy", ADMIN, access::signing::set_policy),
+        get("/v1/tenants/{tenant}/case-policy", ANY, plugins::cases::policy),
+        put("/v1/tenants/{tenant}/case-policy", ADMIN, plugins::cases::set_policy),
         get("/v1/tenants/{tenant}/schemas", ANY, schemas::list),
         get("/v1/tenants/{tenant}/schemas/{name}", ANY, schemas::latest),
         put("/v1/tenants/{tenant}/schemas/{name}", WRITE, schemas::put),

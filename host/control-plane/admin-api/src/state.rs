@@ -18,7 +18,7 @@ use crate::routes::revisions::quorum::Quorum;
 use crate::routes::revisions::replays::Replays;
 use crate::routes::revisions::{activations, rollouts};
 use crate::token::AdminToken;
-use crate::token::act;
+use crate::token::act::{self, Act};
 use crate::token::refusals::Refusals;
 
 /// How much the admin API takes at once. Sizes of content are the catalog's limits.
@@ -194,15 +194,23 @@ impl AdminState {
         what: TakeBack,
         reason: String,
     ) -> Result<(), Problem> {
-        match what {
-            TakeBack::Canary(id) => rollouts::take_back(self, tenant, id, reason).await.map(drop),
-            TakeBack::Activation(sequence) => {
-                let only = Some(sequence);
-                activations::take_back_to(self, tenant, only, ITSELF.to_owned(), reason)
-                    .await
-                    .map(drop)
+        let rest = match what {
+            TakeBack::Canary(id) => format!("rollouts/{id}"),
+            TakeBack::Activation(sequence) => format!("activations/{sequence}"),
+        };
+        let act = Act::by_itself("automatic-rollback", &tenant, &rest, &reason);
+        act::within(act, async {
+            match what {
+                TakeBack::Canary(id) => {
+                    rollouts::take_back(self, tenant, id, reason).await.map(drop)
+                }
+                TakeBack::Activation(sequence) => {
+                    let (only, by) = (Some(sequence), ITSELF.to_owned());
+                    activations::take_back_to(self, tenant, only, by, reason).await.map(drop)
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Goes on with the jobs of this node that ran when it went down. Revisions are in force by then.

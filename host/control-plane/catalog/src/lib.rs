@@ -35,6 +35,7 @@ pub use catalog::rollouts::{Ended, RolloutEnd, RolloutRecord, RunningRollout};
 pub use catalog::schemas::Schema;
 pub use catalog::tables::{StagedTable, Table};
 pub use catalog::tenants::Tenant;
+pub use catalog::tenants::cases::CasePolicy;
 pub use catalog::tenants::limits::OwnLimits;
 pub use catalog::{Catalog, Limits};
 pub use database::{DatabaseError, DatabaseErrorKind, DatabaseOptions};

@@ -14,5 +14,7 @@ pub(crate) mod rule;
 pub(crate) mod source;
 mod together;
 
-pub use plan::{EvaluateError, FallbackError, Judgement, Plan, PlanError, PlanRule, Tables};
+pub use plan::{
+    EvaluateError, FallbackError, Judgement, Plan, PlanError, PlanRule, Replaced, StandIn, Tables,
+};
 pub use rows::{Batch, Occurrences, Row};

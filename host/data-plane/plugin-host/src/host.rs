@@ -145,6 +145,12 @@ impl PluginHost {
         })
     }
 
+    /// The versions of the contract that it speaks.
+    #[must_use]
+    pub fn contracts(&self) -> &Contracts {
+        self.adapters.contracts()
+    }
+
     /// Drops instances that nobody has used for long: a thread does so twice a minute. Answers how
     /// many.
     pub fn sweep(&self) -> usize {
@@ -214,6 +220,12 @@ impl PluginHost {
     /// had. They go before the tenant's.
     pub fn set_plugin_limits(&self, tenant: &TenantId, component: Digest, limits: CallLimits) {
         self.change(|| self.tenants.set_plugin(tenant, component, limits, &self.limits.load()));
+    }
+
+    /// The limits in force for the calls of a tenant's component.
+    pub(crate) fn limits_of(&self, tenant: &TenantId, component: &Digest) -> Limits {
+        let host = self.limits.load();
+        self.tenants.get(tenant, &host).limits_of(component, &host)
     }
 
     fn change(&self, change: impl FnOnce()) {

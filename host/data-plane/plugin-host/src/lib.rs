@@ -24,7 +24,8 @@ pub mod certify;
 pub use certify::{CertifyOptions, CertifyReport};
 pub use compile::{CompileError, Compiled, Component};
 pub use evaluate::{
-    Batch, EvaluateError, FallbackError, Judgement, Occurrences, Plan, PlanRule, Row, Tables,
+    Batch, EvaluateError, FallbackError, Judgement, Occurrences, Plan, PlanRule, Replaced, Row,
+    StandIn, Tables,
 };
 pub use guest::contract::{self, ContractVersion, Contracts, VersionError};
 pub use guest::manifest::{Field, Manifest, Role, Source};

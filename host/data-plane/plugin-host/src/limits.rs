@@ -96,6 +96,22 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// The bounds of one call that a component can break, by the names under which a tenant may
+    /// have its own.
+    pub(crate) fn of_call(&self) -> [(&'static str, u64); 6] {
+        let millis = u64::try_from(self.call_budget.as_millis()).unwrap_or(u64::MAX);
+        [
+            ("call_budget_ms", millis),
+            ("memory_bytes", self.memory_bytes as u64),
+            ("hostcall_bytes", self.hostcall_bytes as u64),
+            ("call_input_bytes", self.call_input_bytes as u64),
+            ("max_output_bytes", self.max_output_bytes as u64),
+            ("max_findings_per_row", self.max_findings_per_row as u64),
+        ]
+    }
+}
+
 /// Limits of the calls of a tenant, or of one component of a tenant, that differ from the host's.
 /// What is `None` is as it is for others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

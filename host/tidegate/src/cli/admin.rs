@@ -21,6 +21,12 @@ pub(crate) enum TenantCommand {
     },
     /// List all tenants
     List,
+    /// Show whether uploaded components must carry golden cases, or set it
+    CasePolicy {
+        tenant: String,
+        /// required or not-required [default: show]
+        policy: Option<String>,
+    },
     /// Show the limits that a tenant and its components have of their own, or set the tenant's
     Limits {
         tenant: String,

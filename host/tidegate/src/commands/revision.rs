@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Context, files};
 use crate::cli::RevisionCommand;
 use crate::client::{Body, path};
-use crate::output::cell;
+use crate::output::{Column, cell};
 
 /// More than any gateway takes; it says itself what it takes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -95,7 +95,7 @@ fn status(context: &Context, tenant: &str) -> anyhow::Result<()> {
     if status.pointer("/active").is_none_or(Value::is_null) {
         return Ok(context.print.answer(&status, || "no revision is active".to_owned())?);
     }
-    context.print.facts_and_list(
+    context.print.facts_and_lists(
         &status,
         &[
             ("revision", "/active/number"),
@@ -107,15 +107,26 @@ fn status(context: &Context, tenant: &str) -> anyhow::Result<()> {
             ("stage", "/rollout/stage"),
             ("rollback to", "/rollback_to/number"),
         ],
-        "/nodes",
-        &[
-            ("NODE", "/name"),
-            ("STATE", "/state"),
-            ("DIGEST", "/digest"),
-            ("SINCE", "/at"),
-            ("LOST", "/lost"),
-            ("DETAIL", "/detail"),
-        ],
+        &[("/rules", RULES), ("/nodes", NODES)],
     )?;
     Ok(())
 }
+
+/// What is told of each active rule.
+const RULES: &[Column] = &[
+    ("RULE", "/name"),
+    ("PLUGIN", "/plugin"),
+    ("VERSION", "/version"),
+    ("CONTRACT", "/contract"),
+    ("DIGEST", "/digest"),
+];
+
+/// What is told of each node that shares the catalog.
+const NODES: &[Column] = &[
+    ("NODE", "/name"),
+    ("STATE", "/state"),
+    ("DIGEST", "/digest"),
+    ("SINCE", "/at"),
+    ("LOST", "/lost"),
+    ("DETAIL", "/detail"),
+];

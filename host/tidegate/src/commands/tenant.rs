@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Context, files};
 use crate::cli::TenantCommand;
 use crate::client::{Body, path};
+use crate::output::cell;
 
 /// More than any limits take.
 const MAX_BYTES: u64 = 1 << 20;
@@ -30,6 +31,16 @@ pub(super) fn run(context: &Context, command: TenantCommand) -> anyhow::Result<(
                 }
             };
             print.answer(&answer, || answer.to_string())?;
+        }
+        TenantCommand::CasePolicy { tenant, policy } => {
+            let path = path(&["tenants", &tenant, "case-policy"]);
+            let answer = match policy {
+                None => admin.get(&path)?,
+                Some(policy) => {
+                    admin.call(Method::PUT, &path, Body::Json(json!({ "policy": policy })))?
+                }
+            };
+            print.answer(&answer, || cell(&answer, "/policy"))?;
         }
         TenantCommand::List => {
             let list = admin.get_all(&path(&["tenants"]), "tenants", ("after", "/id"))?;

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use tidegate_admin_api::{ReplayProgress, ReplayRequest};
-use tidegate_catalog::{Selector, StoredRevision};
+use tidegate_catalog::{Catalog, Selector, StoredRevision};
 use tidegate_event::Document;
 use tidegate_ingest::Revision;
 use tidegate_ingest::rejudge::{self, Context, Diff, Outcome, Recorded, Subject};
@@ -85,6 +85,28 @@ impl Node {
         })
     }
 
+    /// The same with the rules that it fell back to when it judged an event.
+    async fn judge_as_then(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredRevision,
+        context: &Context,
+    ) -> Result<Arc<Revision>, Problem> {
+        let Some(earlier) = context.earlier else { return self.judge_of(tenant, stored).await };
+        let known = self.known(tenant, &stored.digest);
+        if let Some(known) = known.filter(|known| known.earlier == Some(earlier)) {
+            return Ok(known);
+        }
+        let owner = tenant.clone();
+        let find = move |catalog: &Catalog| catalog.revision(&owner, &Selector::Digest(earlier));
+        let earlier = self.ask(find).await.map_err(|error| unreadable(&*error))?;
+        match self.build(tenant, &stored.document, Some(&earlier.document)).await {
+            Ok(built) => Ok(Arc::new(built)),
+            // Without them the explanation says what is missing, or why nothing can run.
+            Err(_) => self.judge_of(tenant, stored).await,
+        }
+    }
+
     /// Why a stored event was judged as it was.
     pub(super) async fn explain_stored(
         &self,
@@ -114,8 +136,8 @@ impl Node {
                 "detail": format!("this gateway's kernels are {KERNELS}: only a gateway with those of the revision can judge again"),
             }));
         }
-        let running = self.judge_of(tenant, &revision).await?;
         let recorded = as_judged(event)?;
+        let running = self.judge_as_then(tenant, &revision, &recorded.subject.context).await?;
         let explained = rejudge::explain(&running, tenant, self.gateway.node(), &recorded).await;
         let explained = explained.map_err(|error| {
             Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(1000)
@@ -179,7 +201,12 @@ fn as_judged(event: StoredEvent) -> Result<Recorded, Problem> {
     };
     let root = document.root().index();
     let subject = Subject { event_id: event.event_id, document: Arc::new(document), root, context };
-    let outcome =
-        Outcome { status, event_type: Some(event_type), findings, patches: event.patches };
+    let outcome = Outcome {
+        status,
+        event_type: Some(event_type),
+        findings,
+        patches: event.patches,
+        replaced: subject.context.replaced.clone(),
+    };
     Ok(Recorded { subject, outcome })
 }

@@ -1,6 +1,7 @@
 //! The data plane as the control plane sees it: checks what is about to be stored, and publishes
 //! snapshots of what is.
 
+mod active;
 mod admission;
 mod artifacts;
 pub(super) mod limits;
@@ -11,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidegate_admin_api::{
-    BoxFuture, Certified, DataPlane, LogRequest, ParquetLimits, ReplayProgress, ReplayRequest,
-    Workbench,
+    ActiveRule, BoxFuture, Certified, DataPlane, LogRequest, ParquetLimits, ReplayProgress,
+    ReplayRequest, Workbench,
 };
-use tidegate_catalog::{Catalog, CatalogError, TableCells};
+use tidegate_catalog::{CasePolicy, Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
 use tidegate_ingest::{Gateway, Revision};
 use tidegate_plugin_host::PluginHost;
@@ -118,9 +119,10 @@ impl DataPlane for Node {
         &self,
         tenant: &TenantId,
         component: Bytes,
+        cases: CasePolicy,
         done: mpsc::Sender<Value>,
     ) -> BoxFuture<'_, Certified> {
-        Box::pin(admission::certify(&self.plugins, tenant.clone(), component, done))
+        Box::pin(admission::certify(&self.plugins, tenant.clone(), component, cases, done))
     }
 
     fn check_schema(&self, bytes: &[u8]) -> Result<(), Vec<ProblemPart>> {
@@ -170,7 +172,10 @@ impl DataPlane for Node {
     }
 
     fn metrics(&self) -> String {
-        self.plugins.prometheus(MOST_SERIES)
+        let mut text = self.plugins.prometheus(MOST_SERIES);
+        let counts = active::by_contract(&self.plugins, &self.gateway.snapshot());
+        text.push_str(&active::metric(&counts));
+        text
     }
 
     fn observe_rollout(&self, tenant: &TenantId, id: u64) -> Option<Map<String, Value>> {
@@ -212,6 +217,10 @@ impl DataPlane for Node {
         self
     }
 
+    fn active_rules(&self, tenant: &TenantId) -> Vec<ActiveRule> {
+        active::rules(&self.gateway.snapshot(), tenant)
+    }
+
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {
         let (storage, wal) = (self.storage.stats(), self.wal.stats());
         let events: serde_json::Map<_, _> = Status::ALL
@@ -221,6 +230,7 @@ impl DataPlane for Node {
         let status = serde_json::json!({
             "ready": self.gateway.health.is_ready(),
             "events": events,
+            "active_rules": active::by_contract(&self.plugins, &self.gateway.snapshot()),
             "wal": {
                 "durable_lsn": self.wal.durable_end(),
                 "segments": wal.segments,

@@ -23,7 +23,7 @@ fn ask(arguments: &[&str], input: &str, answer: &'static str) -> (Request, Ran) 
 
 #[test]
 fn commands_ask_and_print() {
-    const STORED: &str = r#"{"version":2,"generation":7,"rows":3,"number":4,"digest":"sha256:ab"}"#;
+    const STORED: &str = r#"{"version":2,"generation":7,"rows":3,"number":4,"digest":"sha256:ab","policy":"required"}"#;
     for (arguments, line, body, out) in [
         (
             &["tenant", "create", "acme"][..],
@@ -31,6 +31,13 @@ fn commands_ask_and_print() {
             r#"{"id":"acme"}"#,
             "created tenant acme\n",
         ),
+        (
+            &["tenant", "case-policy", "acme", "required"],
+            "PUT /v1/tenants/acme/case-policy",
+            r#"{"policy":"required"}"#,
+            "required\n",
+        ),
+        (&["tenant", "case-policy", "acme"], "GET /v1/tenants/acme/case-policy", "", "required\n"),
         (
             &["key", "revoke", "-t", "acme", "k/1"],
             "DELETE /v1/tenants/acme/keys/k%2F1",
@@ -129,8 +136,10 @@ fn lists_and_facts_are_for_people() {
         ),
         (
             &["revision", "status", "-t", "acme"],
-            r#"{"active":{"number":2,"digest":"sha256:ab","at":"2026","by":"admin"},"rollback_to":{"number":1}}"#,
-            "revision     2\ndigest       sha256:ab\nsince        2026\nby           admin\nrollback to  1\n",
+            r#"{"active":{"number":2,"digest":"sha256:ab","at":"2026","by":"admin"},"rollback_to":{"number":1},
+                "rules":[{"name":"ids","plugin":"mine","version":"3","digest":"sha256:cd","contract":"1.1.0"}],"nodes":[]}"#,
+            "revision     2\ndigest       sha256:ab\nsince        2026\nby           admin\nrollback to  1\n\n\
+             RULE  PLUGIN  VERSION  CONTRACT  DIGEST\nids   mine    3        1.1.0     sha256:cd\n",
         ),
     ] {
         let (_, ran) = ask(arguments, "", answer);

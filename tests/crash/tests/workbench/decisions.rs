@@ -80,3 +80,36 @@ fn an_event_is_settled_once_and_released_under_its_own_id() {
     }
     assert_eq!(stored.values().filter(|[held, _]| held.is_some()).count(), 18);
 }
+
+/// An event that nobody judged, since the rule's breaker was open, is released by what judges it now:
+/// each verdict is stored with what it depended on.
+#[test]
+fn a_release_has_a_context_of_its_own() {
+    let mut bench = Bench::begin(990);
+    let path = "/v1/tenants/flights/plugins/expectations/versions";
+    let versions = bench.gateway.admin("GET", path, "application/json", b"").json();
+    let digest = versions["versions"][0]["digest"].as_str().unwrap().to_owned();
+    let limit = |bench: &Bench, limits: &[u8]| {
+        let path = format!("{path}/{digest}/limits");
+        assert_eq!(bench.gateway.admin("PUT", &path, "application/json", limits).status, 200);
+    };
+    // One batch with late flights is one fault of the rule; the sixth is not judged by it.
+    limit(&bench, br#"{"max_findings_per_row": 0, "breaker_faults": 1}"#);
+    bench.post(1000);
+    bench.post(1);
+    let held = bench.get(&format!("/{}", bench.ids[&1000]));
+    assert_eq!(held["findings"][0]["code"], "rule-fault", "{held}");
+    let why = held["findings"][0]["detail"].as_str().unwrap();
+    assert!(why.contains("its breaker is open"), "{why}");
+    assert_eq!(held["context"]["replaced"][0], json!({ "rule": "late", "on_fault": why }));
+
+    limit(&bench, b"{}");
+    assert!(bench.gateway.terminate(), "{}", bench.gateway.log());
+    bench.gateway.restart();
+    let (status, released) = bench.settle(1000, "release", &json!({ "reason": "it is well now" }));
+    assert_eq!((status, &released["findings"]), (200, &json!([])), "{released}");
+    let id = bench.ids[&1000].clone();
+    let [held, accepted] = &bench.stored()[&id];
+    assert_eq!(held.as_ref().unwrap().context["replaced"][0]["rule"], "late");
+    assert_eq!(accepted.as_ref().unwrap().context, Value::Null, "the rule itself judged");
+}

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
 
+mod contracts;
 mod documents;
+mod explained;
 mod running;
 mod tenants;
 

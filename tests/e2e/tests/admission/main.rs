@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
 
+mod cases;
 mod crash;
 mod jobs;
+mod limited;
 mod quotas;
 
 use serde_json::{Value, json};

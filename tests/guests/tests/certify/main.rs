@@ -7,5 +7,6 @@ mod bad;
 mod differences;
 mod good;
 mod hostile;
+mod limited;
 mod support;
 mod trouble;

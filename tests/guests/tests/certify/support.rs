@@ -31,7 +31,8 @@ pub(crate) fn host() -> PluginHost {
 }
 
 pub(crate) fn options() -> CertifyOptions {
-    CertifyOptions { tenant: TenantId::new("acme").expect("a tenant's name"), limits: None }
+    let tenant = TenantId::new("acme").expect("a tenant's name");
+    CertifyOptions { tenant, limits: None, cases_required: false }
 }
 
 /// Certifies, and checks that what is told on the way is what the report says.

@@ -1,6 +1,8 @@
 //! `/v1/tenants/{tenant}/plugins`: a component is stored as a pending version, and a job in the
 //! background admits it.
 
+pub(super) mod cases;
+
 pub(super) mod jobs;
 
 mod incoming;
@@ -10,7 +12,7 @@ pub(super) mod running;
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidegate_catalog::{Catalog, Component, ComponentSource, Selector};
+use tidegate_catalog::{CasePolicy, Catalog, Component, ComponentSource, Selector};
 use tidegate_types::{Digest, Problem, ProblemType, TenantId};
 use tokio::sync::mpsc;
 
@@ -74,7 +76,8 @@ async fn inspection(
     }
     // Nobody follows its steps.
     let (done, _) = mpsc::channel(1);
-    let certified = state.data_plane.certify(tenant, component, done).await;
+    let certified =
+        state.data_plane.certify(tenant, component, CasePolicy::NotRequired, done).await;
     drop(turn);
     let Some(inspection) = certified.inspection else {
         let detail = "the component cannot be inspected right now; nothing was changed";

@@ -40,13 +40,8 @@ struct Filter {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::routes) struct ListQuery {
-    rule: Option<String>,
-    code: Option<String>,
-    #[serde(rename = "type")]
-    event_type: Option<String>,
-    revision: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
+    #[serde(flatten)]
+    filter: Filter,
     after: Option<String>,
     limit: Option<u32>,
 }
@@ -54,13 +49,8 @@ pub(in crate::routes) struct ListQuery {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::routes) struct GroupsQuery {
-    rule: Option<String>,
-    code: Option<String>,
-    #[serde(rename = "type")]
-    event_type: Option<String>,
-    revision: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
+    #[serde(flatten)]
+    filter: Filter,
     by: HeldGroup,
 }
 
@@ -112,8 +102,8 @@ pub(in crate::routes) async fn list(
     At(tenant): At<String>,
     Asked(query): Asked<ListQuery>,
 ) -> Answer {
-    let ListQuery { rule, code, event_type, revision, since, until, after, limit } = query;
-    let filter = checked(Filter { rule, code, event_type, revision, since, until }, "")?;
+    let ListQuery { filter, after, limit } = query;
+    let filter = checked(filter, "")?;
     let limit = request::limit(limit)?;
     let tenant = known(&state, &tenant).await?;
     let workbench = state.data_plane.workbench();
@@ -126,8 +116,8 @@ pub(in crate::routes) async fn groups(
     At(tenant): At<String>,
     Asked(query): Asked<GroupsQuery>,
 ) -> Answer {
-    let GroupsQuery { rule, code, event_type, revision, since, until, by } = query;
-    let filter = checked(Filter { rule, code, event_type, revision, since, until }, "")?;
+    let GroupsQuery { filter, by } = query;
+    let filter = checked(filter, "")?;
     let tenant = known(&state, &tenant).await?;
     answer::ok(&state.data_plane.workbench().groups(&tenant, &filter, by).await?)
 }

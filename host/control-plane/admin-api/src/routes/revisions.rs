@@ -5,6 +5,7 @@ pub(crate) mod activations;
 pub(crate) mod quorum;
 pub(crate) mod replays;
 pub(crate) mod rollouts;
+mod signed;
 
 use axum::extract::{Request, State};
 use serde_json::{Value, json};

@@ -2,12 +2,13 @@
 
 use axum::extract::State;
 use serde_json::{Value, json};
-use tidegate_catalog::{Catalog, NodeRevision};
+use tidegate_catalog::{Catalog, CatalogError, NodeRevision};
 use tidegate_types::revision::KERNELS;
-use tidegate_types::{Problem, UnixMillis};
+use tidegate_types::{Problem, TenantId, UnixMillis};
 
 use super::revisions::{activations, rollouts};
 use crate::answer::{self, Answer};
+use crate::data_plane::ActiveRule;
 use crate::request::{self, At};
 use crate::state::AdminState;
 
@@ -50,6 +51,7 @@ pub(super) async fn nodes(State(state): State<AdminState>) -> Answer {
 pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<String>) -> Answer {
     let tenant = request::tenant(&tenant)?;
     let lost_after = state.limits.node_lost_after;
+    let rules = state.data_plane.active_rules(&tenant);
     let read = move |catalog: &Catalog| {
         let nodes = catalog.node_revisions(&tenant, lost_after)?;
         let keys = catalog.keys(&tenant)?;
@@ -60,6 +62,7 @@ pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<Strin
             "rollout": catalog.rollout(&tenant)?.as_ref().map(rollouts::view),
             "rollback_to": target.map(|to| json!({ "number": to.number, "digest": to.digest })),
             "revisions": catalog.revision_count(&tenant)?,
+            "rules": rule_views(catalog, &tenant, &rules)?,
             "nodes": nodes.iter().map(node_view).collect::<Vec<Value>>(),
             "keys": {
                 "active": keys.iter().filter(|key| key.is_active).count(),
@@ -69,6 +72,25 @@ pub(super) async fn tenant(State(state): State<AdminState>, At(tenant): At<Strin
     };
     let body: Value = state.catalog(read).await?;
     answer::ok(&body)
+}
+
+/// The active rules, each with the plugin that it is a version of.
+fn rule_views(
+    catalog: &Catalog,
+    tenant: &TenantId,
+    rules: &[ActiveRule],
+) -> Result<Vec<Value>, CatalogError> {
+    let view = |rule: &ActiveRule| {
+        let component = catalog.component_of(tenant, &rule.component)?;
+        Ok(json!({
+            "name": rule.name,
+            "plugin": component.name,
+            "version": component.version,
+            "digest": rule.component,
+            "contract": rule.contract,
+        }))
+    };
+    rules.iter().map(view).collect()
 }
 
 fn node_view(node: &NodeRevision) -> Value {

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, HeldDecision,
-    HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
+    ActiveRule, AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane,
+    HeldDecision, HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
     ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage, Settled, Verdict, Workbench,
     serve,
 };
-use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, TableCells};
+use tidegate_catalog::{ArtifactName, BuiltinComponent, CasePolicy, Catalog, Selector, TableCells};
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId};
@@ -115,6 +115,7 @@ impl DataPlane for Plane {
         &self,
         _tenant: &TenantId,
         component: Bytes,
+        cases: CasePolicy,
         done: mpsc::Sender<Value>,
     ) -> BoxFuture<'_, Certified> {
         Box::pin(async move {
@@ -124,7 +125,7 @@ impl DataPlane for Plane {
             self.trials.acquire().await.expect("never torn down").forget();
             assert!(!component.ends_with(b"panic"), "a data plane that panics");
             let ended = |verdict, steps: Vec<Value>| Certified { verdict, steps, inspection: None };
-            if component.ends_with(b"bad") {
+            if component.ends_with(b"bad") || cases == CasePolicy::Required {
                 let problems = json!([{ "detail": "it is too bad", "mend": "make it good" }]);
                 let failed = json!({ "step": "compiled", "state": "failed", "problems": problems });
                 return ended(Verdict::Failed, vec![scanned, failed]);
@@ -226,6 +227,19 @@ impl DataPlane for Plane {
         self
     }
 
+    fn active_rules(&self, tenant: &TenantId) -> Vec<ActiveRule> {
+        let active = self.catalog.active(tenant).expect("the catalog");
+        let Some(active) = active else { return Vec::new() };
+        let which = Selector::Digest(active.digest);
+        let revision = self.catalog.revision(tenant, &which).expect("the active revision");
+        let rules = revision.document.rules.into_iter().map(|rule| ActiveRule {
+            name: rule.name,
+            component: rule.component,
+            contract: "1.0.0".to_owned(),
+        });
+        rules.collect()
+    }
+
     fn status(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::Map::from_iter([("ready".to_owned(), true.into())])
     }
@@ -311,6 +325,7 @@ impl Workbench for Plane {
 /// A running admin API.
 pub(crate) struct Gateway {
     pub(crate) plane: Arc<Plane>,
+    pub(crate) state: AdminState,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
@@ -349,8 +364,8 @@ impl Gateway {
         let address = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        let served = tokio::spawn(serve(listener, state, shutdown));
-        Self { plane, catalog, address, stop, served }
+        let served = tokio::spawn(serve(listener, state.clone(), shutdown));
+        Self { plane, state, catalog, address, stop, served }
     }
 
     pub(crate) async fn stop(self) -> Result<(), ServeError> {

@@ -199,6 +199,10 @@ async fn what_a_crash_has_left_is_derived_at_the_start() {
 
     let gateway = Gateway::start(folder.path()).await;
     assert_eq!(active(&gateway).await, (2, json!(true), json!("derived")));
+    let log = gateway.get("/v1/audit?limit=1").await.expect(200);
+    let entry = &log["entries"][0]["entry"];
+    assert_eq!((&entry["who"], &entry["route"]), (&json!("tidegate"), &json!("followed-table")));
+    assert_eq!(entry["subject"], "/v1/tenants/acme/activations");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,6 +153,16 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::not_found("plugin", format_args!("{name}@{which}")))
     }
 
+    /// Does a component ship with the program, or did it with an earlier release?
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn is_builtin(&self, digest: &Digest) -> Result<bool, CatalogError> {
+        let sql = "SELECT count(*) FROM builtin_components WHERE digest = ?1";
+        let count = self.read(|transaction| columns::count(transaction, sql, params![digest.0]))?;
+        Ok(count > 0)
+    }
+
     /// The component with this digest that the tenant may use: a version of its own, an admitted one
     /// where it has several, otherwise a built-in one.
     ///

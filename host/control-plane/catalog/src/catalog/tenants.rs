@@ -1,5 +1,7 @@
 //! Tenants.
 
+pub mod cases;
+
 pub mod limits;
 
 use tidegate_types::{TenantId, UnixMillis};

@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     Step { every: LIMITS, postgres: "", sqlite: "" },
     Step { every: QUARANTINE_JOBS, postgres: "", sqlite: "" },
     Step { every: PREPARATIONS, postgres: "", sqlite: "" },
+    Step { every: CASES, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -267,6 +268,16 @@ CREATE TABLE preparations (
     asked_at INTEGER NOT NULL,
     FOREIGN KEY (tenant_id, digest) REFERENCES revisions (tenant_id, digest)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What is asked of golden cases; `settings` is what a job's outcome depends on besides the component.
+const CASES: &str = "
+CREATE TABLE case_policies (
+    tenant_id TEXT PRIMARY KEY REFERENCES tenants (id),
+    policy TEXT NOT NULL CHECK (policy IN ('not-required', 'required'))
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE admission_jobs ADD COLUMN settings TEXT NOT NULL DEFAULT '';
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

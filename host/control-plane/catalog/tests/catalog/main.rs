@@ -68,7 +68,8 @@ suite! {
     access: tokens_are_kept_as_their_hash_and_revoked_for_good, keys_and_policies_of_signatures,
         changes_and_their_entries_are_one, entries_cannot_be_changed_and_the_chain_tells;
     jobs: a_version_is_admitted_by_its_job, a_job_has_one_node_at_a_time,
-        what_could_not_be_decided_is_tried_again, tenants_take_turns,
+        what_could_not_be_decided_is_tried_again,
+        what_failed_is_tried_again_under_other_settings, tenants_take_turns,
         quotas_name_what_was_hit_and_when_it_frees_up;
     writers: writers_of_two_nodes_never_make_one_number_twice,
         what_one_node_writes_another_reads;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-use tidegate_plugin_host::{Judgement, Occurrences};
+use serde_json::{Map, Value, json};
+use tidegate_plugin_host::{Judgement, Occurrences, Replaced, StandIn};
+use tidegate_types::{Digest, RuleName};
 
 use super::Identity;
 use crate::force::revision::Revision;
@@ -20,6 +21,11 @@ pub struct Context {
     pub key: Option<Box<str>>,
     /// `node`: the name of the gateway that judged, where a rule could read it.
     pub node: Option<Arc<str>>,
+    /// `replaced`: rules that did not judge, each with the component and the configuration that stood
+    /// in, or with the reason why nothing did (`on_fault`).
+    pub replaced: Vec<Replaced>,
+    /// `earlier`: the revision whose rules stood in, where some did.
+    pub earlier: Option<Digest>,
     /// Members named by host columns such as `@occurrence`: the numbers that rules could read.
     pub occurrences: Occurrences,
 }
@@ -43,7 +49,16 @@ impl Context {
             key: header_key.filter(|_| revision.plan.reads_key()).map(|keyed| keyed.text.clone()),
             node: revision.plan.reads_node().then(|| Arc::clone(node)),
             occurrences: judgement.occurrences.clone(),
+            ..Self::default()
         }
+        .judged_by(revision, &judgement.replaced)
+    }
+
+    /// The same event's where a revision has judged it now, with these rules replaced.
+    #[must_use]
+    pub fn judged_by(self, revision: &Revision, replaced: &[Replaced]) -> Self {
+        let earlier = revision.earlier.filter(|_| replaced.iter().any(is_fallback));
+        Self { replaced: replaced.to_vec(), earlier, ..self }
     }
 
     /// As it is stored.
@@ -58,6 +73,13 @@ impl Context {
         }
         if let Some(node) = &self.node {
             all.insert("node".to_owned(), (**node).into());
+        }
+        if !self.replaced.is_empty() {
+            let replaced: Vec<Value> = self.replaced.iter().map(written).collect();
+            all.insert("replaced".to_owned(), replaced.into());
+        }
+        if let Some(earlier) = &self.earlier {
+            all.insert("earlier".to_owned(), earlier.to_string().into());
         }
         for (column, number) in &self.occurrences {
             all.insert(column.to_string(), (*number).into());
@@ -82,6 +104,11 @@ impl Context {
                 "cloud_event" => out.cloud_event = value.as_bool().ok_or_else(wrong)?,
                 "key" => out.key = Some(value.as_str().ok_or_else(wrong)?.into()),
                 "node" => out.node = Some(value.as_str().ok_or_else(wrong)?.into()),
+                "replaced" => {
+                    let all = value.as_array().ok_or_else(wrong)?.iter().map(read);
+                    out.replaced = all.collect::<Option<_>>().ok_or_else(wrong)?;
+                }
+                "earlier" => out.earlier = Some(digest(&value).ok_or_else(wrong)?),
                 column if column.starts_with('@') => {
                     let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
                     out.occurrences.push((column.into(), number.ok_or_else(wrong)?));
@@ -91,6 +118,36 @@ impl Context {
         }
         Ok(out)
     }
+}
+
+fn is_fallback(replaced: &Replaced) -> bool {
+    matches!(replaced.by, StandIn::Fallback { .. })
+}
+
+fn written(replaced: &Replaced) -> Value {
+    let rule = &replaced.rule;
+    match &replaced.by {
+        StandIn::Fallback { component, config } => {
+            json!({ "rule": rule, "component": component, "config": config })
+        }
+        StandIn::OnFault { why } => json!({ "rule": rule, "on_fault": **why }),
+    }
+}
+
+fn read(value: &Value) -> Option<Replaced> {
+    let rule = RuleName::new(value.get("rule")?.as_str()?).ok()?;
+    let by = match value.get("on_fault") {
+        Some(why) => StandIn::OnFault { why: why.as_str()?.into() },
+        None => {
+            let (component, config) = (value.get("component")?, value.get("config")?);
+            StandIn::Fallback { component: digest(component)?, config: digest(config)? }
+        }
+    };
+    Some(Replaced { rule, by })
+}
+
+fn digest(value: &Value) -> Option<Digest> {
+    value.as_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -103,13 +160,33 @@ mod tests {
             cloud_event: true,
             key: Some("k".into()),
             node: Some("n\"1".into()),
+            replaced: vec![
+                Replaced {
+                    rule: RuleName::new("late").expect("a name"),
+                    by: StandIn::Fallback { component: Digest::of(b"a"), config: Digest::of(b"b") },
+                },
+                Replaced {
+                    rule: RuleName::new("odd").expect("a name"),
+                    by: StandIn::OnFault { why: "\"open\"".into() },
+                },
+            ],
+            earlier: Some(Digest::of(b"c")),
             occurrences: vec![("@occurrence".into(), 2), ("@occurrence/a".into(), 7)],
         };
         for context in [Context::default(), full] {
             assert_eq!(Context::parse(&context.to_bytes()), Ok(context));
         }
         assert_eq!(Context::default().to_bytes(), b"");
-        for wrong in ["[]", "{", r#"{"key":1}"#, r#"{"@occurrence":-1}"#, r#"{"cloud_event":1}"#] {
+        for wrong in [
+            "[]",
+            "{",
+            r#"{"key":1}"#,
+            r#"{"@occurrence":-1}"#,
+            r#"{"cloud_event":1}"#,
+            r#"{"earlier":"x"}"#,
+            r#"{"replaced":{}}"#,
+            r#"{"replaced":[{"rule":"late"}]}"#,
+        ] {
             assert!(Context::parse(wrong.as_bytes()).is_err(), "{wrong}");
         }
         assert_eq!(Context::parse(br#"{"later":1}"#), Ok(Context::default()));

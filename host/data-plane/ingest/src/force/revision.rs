@@ -23,6 +23,8 @@ pub struct Revision {
     pub(crate) default_type: Option<EventType>,
     pub(crate) routes: HashMap<EventType, Arc<Route>, ahash::RandomState>,
     pub(crate) plan: Plan,
+    /// The revision whose rules its rules fall back to.
+    pub earlier: Option<Digest>,
     /// What it has done on this node.
     pub stats: Stats,
 }
@@ -130,6 +132,7 @@ impl Revision {
                     default_type,
                     routes,
                     plan,
+                    earlier: earlier.map(RevisionDocument::digest),
                     stats: Stats::default(),
                 })
             }

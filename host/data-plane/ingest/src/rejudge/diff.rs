@@ -18,6 +18,9 @@ const MAX_NAMES: usize = 1000;
 /// Samples of each kind of flip.
 const MAX_SAMPLES: usize = 10;
 
+/// The code under which the plugin host tells that a rule's fall-back judged.
+const FALLBACK: &str = "rule-fallback";
+
 /// The verdicts that a flip is between.
 const VERDICTS: [Status; 3] = [Status::Accepted, Status::Quarantined, Status::Rejected];
 
@@ -36,6 +39,10 @@ pub struct DiffReport {
     pub shed: u64,
     /// Events that the candidate could not judge for want of room.
     pub failed: u64,
+    /// Events for which a rule's fall-back stood in, before or with the candidate. That it did is no
+    /// difference.
+    #[serde(default)]
+    pub stood_in: u64,
     /// Events whose verdict differs.
     pub flipped: u64,
     /// How many events went from one verdict to another; those that stayed are not listed.
@@ -115,6 +122,8 @@ impl Diff {
         report.cost.candidate_us += micros(judged.took);
         for (before, after) in recorded.iter().zip(&judged.outcomes) {
             report.compared += 1;
+            let all = before.outcome.findings.iter().chain(&after.findings);
+            report.stood_in += u64::from(all.clone().any(tells_fallback));
             let differs = report.findings(&before.outcome.findings, &after.findings)
                 | report.fields(&before.outcome, after);
             let flipped = report.flip(before.outcome.status, after.status);
@@ -123,6 +132,11 @@ impl Diff {
             }
         }
     }
+}
+
+/// Says a finding that a rule's fall-back judged?
+fn tells_fallback(finding: &Finding) -> bool {
+    &*finding.code == FALLBACK
 }
 
 fn micros(time: Duration) -> u64 {
@@ -153,7 +167,7 @@ impl DiffReport {
             return false;
         }
         let names = |findings: &[Finding]| -> BTreeSet<(String, String)> {
-            let all = findings.iter();
+            let all = findings.iter().filter(|finding| !tells_fallback(finding));
             all.map(|finding| (finding.rule.to_string(), finding.code.to_string())).collect()
         };
         let (before, after) = (names(before), names(after));
@@ -234,7 +248,7 @@ mod tests {
             patch::encode(&mut bytes, patch).expect("short");
         }
         let findings = codes.iter().map(finding).collect();
-        Outcome { status, event_type: None, findings, patches: bytes }
+        Outcome { status, event_type: None, findings, patches: bytes, replaced: Vec::new() }
     }
 
     #[test]
@@ -251,6 +265,8 @@ mod tests {
         assert_eq!(enter(plain(), outcome(Quarantined, &["late"], &[("/a", "1")])), (true, true));
         assert_eq!(enter(plain(), outcome(Accepted, &[], &[("/a", "2")])), (true, false));
         assert_eq!(enter(plain(), outcome(Accepted, &[], &[("/b", "1")])), (true, false));
+        let stood_in = outcome(Accepted, &["rule-fallback"], &[("/a", "1")]);
+        assert_eq!(enter(plain(), stood_in), (false, false), "who judged is no difference");
         let held = || outcome(Quarantined, &["late", "late"], &[]);
         assert_eq!(enter(held(), outcome(Rejected, &["odd"], &[])), (true, true));
         assert_eq!(report.flipped, 2);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use tidegate_event::{Document, Node, Pointer, patch};
-use tidegate_plugin_host::{EvaluateError, PlanRule, Source};
+use tidegate_plugin_host::{EvaluateError, PlanRule, Replaced, Source, StandIn};
 use tidegate_types::{Digest, Finding, Status, TenantId};
 
 use super::judge::{Outcome, Recorded, Subject};
@@ -34,6 +34,10 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RuleExplanation {
     pub rule: String,
+    /// What judged: `rule`, or its `fall-back` while it faulted too often, or, where it had none,
+    /// nobody: `on-fault`.
+    pub by: &'static str,
+    /// The component that judged; the rule's own, where nobody did.
     pub component: Digest,
     pub role: &'static str,
     /// By pointer or host column; what the event does not have is not there. Sensitive values are
@@ -63,9 +67,11 @@ pub async fn explain(
     recorded: &Recorded,
 ) -> Result<Explanation, EvaluateError> {
     let Recorded { subject, outcome: stored } = recorded;
-    let judged = revision.judge(tenant, node, std::slice::from_ref(subject)).await?;
-    let outcome = judged.outcomes.into_iter().next().ok_or(EvaluateError::Failed)?;
+    let outcome = revision.judge_as_before(tenant, node, subject).await?;
     let mut differences = Vec::new();
+    if subject.context.replaced.iter().any(|replaced| is_missing(revision, replaced)) {
+        differences.push("fall-back");
+    }
     if outcome.status != stored.status {
         differences.push("status");
     }
@@ -90,6 +96,26 @@ pub async fn explain(
     })
 }
 
+/// Was an event judged by a fall-back that the revision does not have now?
+fn is_missing(revision: &Revision, replaced: &Replaced) -> bool {
+    let rule = revision.plan.rules().iter().find(|rule| *rule.name() == replaced.rule);
+    let has = rule.is_some_and(|rule| rule.stand_in(&replaced.by).is_some());
+    matches!(replaced.by, StandIn::Fallback { .. }) && !has
+}
+
+/// The rule, or what stood in for it, and what that is called.
+fn judge_of<'r>(rule: &'r PlanRule, subject: &Subject) -> (Option<&'r PlanRule>, &'static str) {
+    let mut replaced = subject.context.replaced.iter();
+    match replaced.find(|replaced| replaced.rule == *rule.name()).map(|replaced| &replaced.by) {
+        None => (Some(rule), "rule"),
+        Some(StandIn::OnFault { .. }) => (None, "on-fault"),
+        Some(by) => match rule.stand_in(by) {
+            Some(fallback) => (Some(fallback), "fall-back"),
+            None => (Some(rule), "rule"),
+        },
+    }
+}
+
 fn rules(
     revision: &Revision,
     tenant: &TenantId,
@@ -104,15 +130,18 @@ fn rules(
     for rule in revision.plan.rules().iter().filter(|rule| rule.sees(&route.event_type)) {
         let event = patched(subject, &so_far);
         let host = Host { tenant, node, subject, route };
+        let (judge, by) = judge_of(rule, subject);
+        let manifest = judge.unwrap_or(rule).manifest();
         let own: Vec<_> = patches
             .iter()
-            .filter(|patch| rule.manifest().writes.iter().any(|(text, _)| **text == *patch.pointer))
+            .filter(|patch| manifest.writes.iter().any(|(text, _)| **text == *patch.pointer))
             .collect();
         out.push(RuleExplanation {
             rule: rule.name().to_string(),
-            component: rule.component(),
-            role: rule.manifest().role.as_str(),
-            inputs: inputs(rule, event.root(), &host),
+            by,
+            component: judge.unwrap_or(rule).component(),
+            role: manifest.role.as_str(),
+            inputs: judge.map(|judge| inputs(judge, event.root(), &host)).unwrap_or_default(),
             findings: outcome
                 .findings
                 .iter()

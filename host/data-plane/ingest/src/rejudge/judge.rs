@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_event::{Document, Node};
-use tidegate_plugin_host::{Batch, EvaluateError, Judgement, Occurrences, Row};
+use tidegate_plugin_host::{Batch, EvaluateError, Judgement, Occurrences, Replaced, Row};
 use tidegate_types::{EventId, EventType, Finding, Severity, Status, TenantId};
 
 use super::diff::Diff;
@@ -41,11 +41,14 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// As `tidegate_event::patch` encodes them; empty for rejected events, whose patches are dropped.
     pub patches: Vec<u8>,
+    /// Rules that did not judge it themselves.
+    pub replaced: Vec<Replaced>,
 }
 
 impl Outcome {
-    fn refused(event_type: Option<EventType>, findings: Vec<Finding>) -> Self {
-        Self { status: Status::Rejected, event_type, findings, patches: Vec::new() }
+    pub(crate) fn refused(event_type: Option<EventType>, findings: Vec<Finding>) -> Self {
+        let (patches, replaced) = (Vec::new(), Vec::new());
+        Self { status: Status::Rejected, event_type, findings, patches, replaced }
     }
 
     pub(crate) fn of(event_type: EventType, judgement: Judgement) -> Self {
@@ -54,9 +57,9 @@ impl Outcome {
             Some(Severity::Soft) => Status::Quarantined,
             Some(Severity::Hard) => Status::Rejected,
         };
-        let Judgement { findings, patches, .. } = judgement;
+        let Judgement { findings, patches, replaced, .. } = judgement;
         let patches = if status == Status::Rejected { Vec::new() } else { patches };
-        Self { status, event_type: Some(event_type), findings, patches }
+        Self { status, event_type: Some(event_type), findings, patches, replaced }
     }
 }
 
@@ -117,6 +120,28 @@ impl Revision {
         }
         let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
         Ok(Judged { outcomes: outcomes.ok_or(EvaluateError::Failed)?, took })
+    }
+
+    /// Judges one event as it was judged before: breakers are not asked, and what stood in for rules
+    /// stands in again, where this revision has it.
+    ///
+    /// # Errors
+    /// Where there is no room to run the rules.
+    pub async fn judge_as_before(
+        &self,
+        tenant: &TenantId,
+        node: &Arc<str>,
+        subject: &Subject,
+    ) -> Result<Outcome, EvaluateError> {
+        let row = match self.row(tenant, subject) {
+            Ok(row) => row,
+            Err(outcome) => return Ok(outcome),
+        };
+        let Context { node: name, replaced, .. } = &subject.context;
+        let (node, event_type) = (name.as_ref().unwrap_or(node), row.0.event_type.clone());
+        let batch = Batch::as_before(tenant.clone(), Arc::clone(node), row, replaced.clone());
+        let judgement = self.plan.evaluate(batch).await?.pop().ok_or(EvaluateError::Failed)?;
+        Ok(Outcome::of(event_type, judgement))
     }
 
     /// The event as rules see it, or why they never do.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_event::Document;
-use tidegate_types::{EventId, Status, TenantId};
+use tidegate_types::{EventId, TenantId};
 use tokio::sync::mpsc;
 
 use super::judge::{Outcome, Recorded, Subject, WhenBusy, compare};
@@ -143,9 +143,7 @@ fn recorded(before: Before, evaluated: &Evaluated) -> Vec<Recorded> {
                 (Context { key, ..context }, Outcome::of(event_type, judgement.clone()))
             }
             (None, event::State::Settled(event::Outcome::Rejected { findings })) => {
-                let findings = findings.clone();
-                let status = Status::Rejected;
-                let outcome = Outcome { status, event_type: None, findings, patches: Vec::new() };
+                let outcome = Outcome::refused(None, findings.clone());
                 (Context { cloud_event: form.is_cloud_event(), ..Context::default() }, outcome)
             }
             // A duplicate and the like: nothing was said of it.

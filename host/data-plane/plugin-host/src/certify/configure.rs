@@ -34,6 +34,7 @@ pub(super) async fn all(
     limits: &Limits,
 ) -> Result<(Step, Option<Rules>), Trouble> {
     let mut step = Step::default();
+    step.under(limits, &host.limits.load());
     let mut rules = Rules(Vec::new());
     let takes_empty = match one(host, component, EMPTY, limits, &mut step).await? {
         Ok(configured) => {

@@ -60,7 +60,27 @@ pub(super) fn parse(files: &[CaseFile]) -> Vec<NamedCase<'_>> {
     parsed.flatten().collect()
 }
 
-/// Runs all cases.
+/// What is said of a component without cases: the step fails where some are required.
+pub(super) fn none(required: bool) -> (Step, Option<()>) {
+    let mut step = Step::default();
+    if required {
+        step.problem(
+            "the component carries no golden cases (it has no custom section `tidegate:golden`), and \
+             this tenant takes no component without",
+            Place::default(),
+            "put cases into it with `tidegate plugin pack COMPONENT --cases FOLDER` and push it again; \
+             or have an administrator set the tenant's policy, and push the same component again",
+        );
+    } else {
+        step.skipped(
+            "the component carries no golden cases: add them with \
+             `tidegate plugin pack COMPONENT --cases FOLDER`",
+        );
+    }
+    step.with(())
+}
+
+/// Runs all cases; there are some.
 ///
 /// # Errors
 /// Where the host has no room.
@@ -73,13 +93,7 @@ pub(super) async fn test(
     limits: &Limits,
 ) -> Result<(Step, Option<()>), Trouble> {
     let mut step = Step::default();
-    if cases.is_empty() {
-        step.skipped(
-            "the component carries no golden cases: add them with \
-             `tidegate plugin pack COMPONENT --cases FOLDER`",
-        );
-        return Ok(step.with(()));
-    }
+    step.under(limits, &host.limits.load());
     let (mut passed, mut events) = (0usize, 0usize);
     for case in cases {
         if step.full() {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tidegate_types::Digest;
 
+use crate::limits::Limits;
+
 /// Problems that one step tells.
 const MAX_PROBLEMS: usize = 32;
 
@@ -178,6 +180,23 @@ impl Step {
 
     pub(super) fn note(&mut self, note: &str) {
         self.note = Some(note.to_owned());
+    }
+
+    /// Notes the limits that the component is called under, and where they are not the host's.
+    pub(super) fn under(&mut self, limits: &Limits, host: &Limits) {
+        let (own, host) = (limits.of_call(), host.of_call());
+        let members = own.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
+        self.fact("limits", Map::from_iter(members));
+        let apart = own.iter().zip(&host).filter(|(own, host)| own != host);
+        let apart: Vec<String> = apart
+            .map(|((name, own), (_, host))| format!("{name} {own} in place of {host}"))
+            .collect();
+        if !apart.is_empty() {
+            let apart = apart.join(", ");
+            self.note(&format!(
+                "under limits that this tenant or component has of its own: {apart}"
+            ));
+        }
     }
 
     pub(super) fn skipped(&mut self, note: &str) {

@@ -2,6 +2,8 @@
 //! every rule over every row of its event types. The worst finding decides; the pipeline derives
 //! the status.
 
+mod replaced;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use crate::guest::contract::ContractVersion;
 use crate::guest::manifest::{Field, Manifest, Source};
 use crate::host::observe::counters::Meters;
 use crate::table::Table;
+use replaced::Spoken;
+pub use replaced::{Replaced, StandIn};
 
 /// The reference tables of a revision.
 pub type Tables = HashMap<TableName, Arc<Table>>;
@@ -171,6 +175,8 @@ pub struct Judgement {
     pub patches: Vec<u8>,
     /// Occurrence numbers that rules could read, by host column.
     pub occurrences: Occurrences,
+    /// Rules that did not judge it themselves.
+    pub replaced: Vec<Replaced>,
 }
 
 impl Judgement {
@@ -293,16 +299,11 @@ impl Plan {
             if rows.is_empty() {
                 continue;
             }
-            let said = rule.rule.run(rule.work(&batch), &rows).await;
-            let mut said = said?;
-            if let Some(fallback) = &rule.fallback
-                && !said.refused.is_empty()
-            {
-                let refused = std::mem::take(&mut said.refused);
-                let instead = fallback.rule.run(fallback.work(&batch), &refused).await;
-                rule.enter_fallback(&batch, fallback, &refused, instead?, &mut judgements);
+            let Spoken { own, instead } = rule.say(&batch, &rows).await?;
+            if let (Some(fallback), Some((rows, said))) = (rule.fallback(), instead) {
+                rule.enter_fallback(&batch, fallback, &rows, said, &mut judgements);
             }
-            rule.enter(&batch, rule, said, &mut judgements);
+            rule.enter(&batch, rule, own, &mut judgements);
         }
         Ok(judgements)
     }
@@ -378,12 +379,16 @@ impl PlanRule {
             fallback.rule.component, fallback.rule.config, self.rule.component
         )
         .into();
+        for (row, _) in &said.faults {
+            self.replaced(judgements, *row, fallback.as_stand_in());
+        }
         let unjudged: HashSet<u32> =
             said.faults.iter().map(|(row, _)| *row).chain(said.refused.iter().copied()).collect();
         for row in rows.iter().filter(|row| !unjudged.contains(row)) {
             let (rule, code, detail) =
                 (self.name.clone(), "rule-fallback".into(), Arc::clone(&detail));
             let severity = Severity::Warn;
+            self.replaced(judgements, *row, fallback.as_stand_in());
             self.find(judgements, *row, Finding { rule, code, severity, pointer: None, detail });
         }
         self.enter(batch, fallback, said, judgements);
@@ -396,6 +401,10 @@ impl PlanRule {
             let why: Arc<str> =
                 format!("the rule faults too often: its breaker is open, at least until {until}")
                     .into();
+            for row in &said.refused {
+                let why = Arc::clone(&why);
+                self.replaced(judgements, *row, StandIn::OnFault { why });
+            }
             said.faults.extend(said.refused.iter().map(|row| (*row, Arc::clone(&why))));
         }
         for RowFinding { row, code, severity, field, detail } in said.findings {
@@ -416,6 +425,13 @@ impl PlanRule {
         }
         for patch in said.patches {
             self.patch(batch, by, patch, judgements);
+        }
+    }
+
+    /// Notes that another judged a row, or nobody.
+    fn replaced(&self, judgements: &mut [Judgement], row: u32, by: StandIn) {
+        if let Some(judgement) = judgements.get_mut(row as usize) {
+            judgement.replaced.push(Replaced { rule: self.name.clone(), by });
         }
     }
 

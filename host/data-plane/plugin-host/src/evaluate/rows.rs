@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidegate_event::{Document, Node, Pointer};
-use tidegate_types::{EventId, EventType, TenantId};
+use tidegate_types::{EventId, EventType, RuleName, TenantId};
+
+use super::plan::{Replaced, StandIn};
 
 /// The occurrence numbers of one row, by host column.
 pub type Occurrences = Vec<(Arc<str>, u32)>;
@@ -38,6 +40,9 @@ pub struct Batch {
     pub(super) apart: bool,
     /// They were judged before, so nobody waits for it: events that come go first.
     pub(super) again: bool,
+    /// They are judged as they were before: breakers are not asked, and what stood in for these rules
+    /// does so again.
+    before: Option<Arc<[Replaced]>>,
     /// In a golden case the host columns are what the case says: for each row an object of them.
     pub(crate) given: Option<Arc<[Document]>>,
     /// For each `@occurrence…` column: the number of each row.
@@ -53,9 +58,33 @@ impl Batch {
             rows,
             apart: false,
             again: false,
+            before: None,
             given: None,
             occurrences: HashMap::new(),
         }
+    }
+
+    /// One row that was judged before, by the same rules and with the same in place of those that
+    /// did not judge.
+    #[must_use]
+    pub fn as_before(
+        tenant: TenantId,
+        node: Arc<str>,
+        row: (Row, Occurrences),
+        replaced: Vec<Replaced>,
+    ) -> Self {
+        Self { before: Some(replaced.into()), ..Self::recorded(tenant, node, vec![row]) }
+    }
+
+    /// Are breakers asked?
+    pub(super) fn asks_breakers(&self) -> bool {
+        self.before.is_none()
+    }
+
+    /// What stood in for a rule when the rows were judged before.
+    pub(super) fn stood_in(&self, rule: &RuleName) -> Option<&StandIn> {
+        let mut replaced = self.before.as_deref()?.iter();
+        replaced.find(|replaced| replaced.rule == *rule).map(|replaced| &replaced.by)
     }
 
     /// Rows that come from a request each.
@@ -78,7 +107,8 @@ impl Batch {
             }
         }
         let rows = rows.into_iter().map(|(row, _)| row).collect();
-        Self { tenant, node, rows, apart: true, again: true, given: None, occurrences }
+        let (apart, again, before, given) = (true, true, None, None);
+        Self { tenant, node, rows, apart, again, before, given, occurrences }
     }
 
     /// Some of its rows, by their places, with the numbers that they have in the whole.
@@ -94,6 +124,7 @@ impl Batch {
             rows: places.iter().filter_map(|at| self.rows.get(*at).cloned()).collect(),
             apart: self.apart,
             again: self.again,
+            before: self.before.clone(),
             given: None,
             occurrences: occurrences.collect(),
         }

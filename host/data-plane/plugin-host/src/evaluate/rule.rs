@@ -103,7 +103,11 @@ impl Rule {
         let mut said = Said::default();
         let limit = self.limits.load().call_input_bytes;
         for part in split(work.batch, rows, self.bytes_factor(), limit) {
-            match self.breaker.enter(self.now()) {
+            let entry = match work.batch.asks_breakers() {
+                true => self.breaker.enter(self.now()),
+                false => Entry::Closed,
+            };
+            match entry {
                 Entry::Closed => self.bisect(work, part, &mut said).await?,
                 Entry::Open { for_ms } => refuse(&mut said, part, for_ms),
                 Entry::Trial(trial) => match self.call(work, part, false).await? {
@@ -161,7 +165,9 @@ impl Rule {
             };
             if !faulted {
                 faulted = true;
-                self.count_fault(work.batch);
+                if work.batch.asks_breakers() {
+                    self.count_fault(work.batch);
+                }
             }
             match rows {
                 [_] if fault.transient => match Box::pin(self.call(work, rows, true)).await? {
@@ -179,7 +185,7 @@ impl Rule {
                 }
             }
         }
-        if !faulted {
+        if !faulted && work.batch.asks_breakers() {
             self.breaker.good(self.now());
         }
         Ok(())

@@ -41,6 +41,7 @@ pub(in super::super) fn run(context: &Context, command: &AuditCommand) -> anyhow
                 ("STATUS", "/entry/status"),
                 ("PROBLEM", "/entry/problem"),
                 ("ACT", "/entry/act"),
+                ("REASON", "/entry/reason"),
             ];
             context.print.list(&list, &columns)?;
         }
@@ -148,6 +149,7 @@ mod tests {
                     kind: AuditKind::Answer,
                     method: "PUT".to_owned(),
                     problem: None,
+                    reason: None,
                     remote: String::new(),
                     route: String::new(),
                     skipped: 0,

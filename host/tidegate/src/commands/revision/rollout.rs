@@ -83,6 +83,12 @@ fn difference(diff: &Value) -> String {
         cell(diff, "/failed"),
         cell(diff, "/flipped")
     )];
+    let stood_in = cell(diff, "/stood_in");
+    if !matches!(stood_in.as_str(), "" | "0") {
+        lines.push(format!(
+            "  {stood_in} with a rule's fall-back in its place, which is no difference"
+        ));
+    }
     for flip in list(diff, "/flips") {
         let [events, from, to] = ["/events", "/from", "/to"].map(|at| cell(flip, at));
         lines.push(format!("  {events} {from} -> {to}"));

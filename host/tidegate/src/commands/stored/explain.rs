@@ -45,8 +45,13 @@ fn told(explained: &Value) -> String {
         ),
     ];
     for rule in list(explained, "/rules") {
+        let stood_in = match cell(rule, "/by").as_str() {
+            "fall-back" => ", its fall-back judged",
+            "on-fault" => ", not called: its policy for faults decided",
+            _ => "",
+        };
         lines.push(format!(
-            "\n{} ({}) {}",
+            "\n{} ({}) {}{stood_in}",
             cell(rule, "/rule"),
             cell(rule, "/role"),
             cell(rule, "/component")

@@ -41,6 +41,8 @@ struct Judged {
     findings: Vec<Finding>,
     /// As they are stored.
     findings_text: Vec<u8>,
+    /// What the event came with, and what stood in for rules this time.
+    context: Vec<u8>,
 }
 
 /// Events that are about to be settled, and by which revision they were judged.
@@ -221,7 +223,7 @@ impl Node {
                 Err(problem) => Ready::Wrong(problem),
                 Ok(event_time) => match outcomes.next() {
                     Some((subject, outcome)) if *force || outcome.status == Status::Accepted => {
-                        released(&subject, event_time, outcome)
+                        released(&revision, &subject, event_time, outcome)
                     }
                     Some((_, outcome)) => Ready::HeldAgain(outcome),
                     None => Ready::Wrong(unjudged()),
@@ -263,7 +265,7 @@ impl Node {
                         original: &judged.original,
                         patches: &judged.patches,
                         findings: &judged.findings_text,
-                        context: &held.event().context,
+                        context: &judged.context,
                     })),
                     _ => None,
                 };
@@ -334,7 +336,12 @@ fn encoded(patches: &[HeldPatch]) -> Result<Vec<u8>, Problem> {
     Ok(out)
 }
 
-fn released(subject: &Subject, event_time: Option<UnixMillis>, outcome: Outcome) -> Ready {
+fn released(
+    revision: &Revision,
+    subject: &Subject,
+    event_time: Option<UnixMillis>,
+    outcome: Outcome,
+) -> Ready {
     let findings_text = match outcome.findings.as_slice() {
         [] => Ok(Vec::new()),
         findings => serde_json::to_vec(findings),
@@ -346,6 +353,7 @@ fn released(subject: &Subject, event_time: Option<UnixMillis>, outcome: Outcome)
         patches: outcome.patches,
         findings: outcome.findings,
         findings_text,
+        context: subject.context.clone().judged_by(revision, &outcome.replaced).to_bytes(),
     }))
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{Certified, Inspection, Verdict};
+use tidegate_catalog::CasePolicy;
 use tidegate_plugin_host::certify::{self, CertifyReport, Progress, StepName};
 use tidegate_plugin_host::{CertifyOptions, PluginHost};
 use tidegate_types::TenantId;
@@ -22,9 +23,12 @@ pub(super) async fn certify(
     plugins: &PluginHost,
     tenant: TenantId,
     component: Bytes,
+    cases: CasePolicy,
     done: mpsc::Sender<Value>,
 ) -> Certified {
-    let options = CertifyOptions { tenant, limits: None };
+    // The limits are those in force for this component of the tenant.
+    let cases_required = cases == CasePolicy::Required;
+    let options = CertifyOptions { tenant, limits: None, cases_required };
     let mut follow = |progress: Progress<'_>| {
         if let Progress::Finished(step) = progress {
             // Whoever does not keep up gets all steps at the end.

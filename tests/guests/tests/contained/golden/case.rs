@@ -1,14 +1,13 @@
-//! Golden cases as files: the SDK documents their form. Read here without the SDK, so that the
-//! engine is checked against the text and not against the SDK's reading of it.
+//! Golden cases as files: the SDK documents their form. All but the rows of tables is read here anew, so
+//! that the engine is checked against the text and not against what travels in components.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use tidegate_golden::TableRow;
 use tidegate_plugin_host::{Table, Tables};
 use tidegate_types::{EventId, TableName, UnixMillis};
 
@@ -92,31 +91,4 @@ fn table(rows: &[TableRow]) -> Table {
     };
     let cells = rows.iter().map(|row| names.iter().map(|name| cell(row, name)).collect());
     Table::new(1, names.iter().map(|name| (*name).clone()).collect(), &key, cells).expect("a table")
-}
-
-/// Members in the order in which they stand.
-struct TableRow(Vec<(String, Option<String>)>);
-
-impl<'de> Deserialize<'de> for TableRow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
-    }
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = TableRow;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row of a table")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<TableRow, A::Error> {
-        let mut out = Vec::new();
-        while let Some(member) = members.next_entry()? {
-            out.push(member);
-        }
-        Ok(TableRow(out))
-    }
 }

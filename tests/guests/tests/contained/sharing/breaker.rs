@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_plugin_host::{Clock, FallbackError, Judgement, Limits, Plan, PlanRule, PluginHost};
+use tidegate_plugin_host::{
+    Batch, Clock, FallbackError, Judgement, Limits, Plan, PlanRule, PluginHost, Replaced, StandIn,
+};
 use tidegate_types::Severity;
 use tidegate_types::revision::OnFault;
 
 use crate::support::{
-    admit, assert_contained, events, fault, honest, host_by, judge, limits, plan, tenant,
+    admit, assert_contained, batch_of, events, fault, honest, host_by, judge, limits, plan, tenant,
 };
 
 fn usual() -> Limits {
@@ -129,6 +131,45 @@ async fn an_earlier_version_judges_while_it_is_open() {
     clock.advance(Duration::from_secs(1));
     let judgements = judge(&plan, &events(3, &[])).await;
     assert!(judgements.iter().enumerate().all(|(at, it)| honest(it, at)), "{judgements:?}");
+}
+
+/// An event can be judged again as it was, whatever the breaker does by now: by the rule, by its
+/// fall-back, or by nobody.
+#[tokio::test]
+async fn what_was_judged_is_judged_again_as_it_was() {
+    let clock = Clock::manual();
+    let host = host_by(usual(), clock.clone());
+    let mut candidate = rule(&host, &panics()).await;
+    candidate
+        .set_fallback(rule(&host, &json!({ "mode": "honest", "amount": 7 })).await)
+        .expect("it fits");
+    let guarded = Plan::new(vec![candidate]).expect("a plan");
+    let bare = Plan::new(vec![rule(&host, &panics()).await]).expect("a plan");
+    let one = |plan| async move { judge(plan, &events(1, &[])).await.remove(0) };
+    let by_rule = one(&guarded).await;
+    assert!(by_rule.replaced.is_empty() && honest(&by_rule, 0), "{by_rule:?}");
+    poison(&guarded, 5).await;
+    let (by_fallback, by_nobody) = (one(&guarded).await, one(&bare).await);
+    assert!(matches!(by_fallback.replaced[..], [Replaced { by: StandIn::Fallback { .. }, .. }]));
+    assert!(matches!(by_nobody.replaced[..], [Replaced { by: StandIn::OnFault { .. }, .. }]));
+    assert!(refused(&by_nobody) && by_fallback.findings.len() == 2, "{by_fallback:?}");
+    let again = |plan, was: &Judgement| {
+        let row = (batch_of(&tenant("acme"), &events(1, &[])).rows.remove(0), Vec::new());
+        let batch = Batch::as_before(tenant("acme"), "node".into(), row, was.replaced.clone());
+        async move { Plan::evaluate(plan, batch).await.expect("room").remove(0) }
+    };
+    for moment in ["open", "closed"] {
+        for (plan, was) in [(&guarded, &by_rule), (&guarded, &by_fallback), (&bare, &by_nobody)] {
+            let now = again(plan, was).await;
+            assert_eq!((&now.findings, &now.patches), (&was.findings, &was.patches), "{moment}");
+        }
+        // Judging again counts for no breaker: it lets nobody pass too early, and closes in its time.
+        assert_eq!(refused(&one(&bare).await), moment == "open", "{moment}");
+        clock.advance(Duration::from_secs(1));
+    }
+    // A fall-back that is not there cannot be had.
+    let now = again(&bare, &by_fallback).await;
+    assert_ne!(now.findings, by_fallback.findings);
 }
 
 /// Where the earlier version faults too often as well, the policy is left.

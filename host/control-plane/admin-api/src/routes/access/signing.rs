@@ -3,9 +3,9 @@
 use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_catalog::{CatalogError, SigningKey};
+use tidegate_catalog::{Catalog, CatalogError, SigningKey};
 use tidegate_distribution::{PublicKey, SignaturePolicy};
-use tidegate_types::{Problem, ProblemType};
+use tidegate_types::{Problem, ProblemType, TenantId};
 
 use crate::answer::{self, Answer};
 use crate::request::{self, At, from_json};
@@ -33,9 +33,8 @@ pub(in crate::routes) async fn put(
     }
     let changing = state.clone();
     let put = state.change(async move {
-        let work = move |catalog: &tidegate_catalog::Catalog| {
-            catalog.put_signing_key(&tenant, &id, &key.to_bytes(), &name)
-        };
+        let work =
+            move |catalog: &Catalog| catalog.put_signing_key(&tenant, &id, &key.to_bytes(), &name);
         changing.catalog(work).await
     });
     let put = put.await?;
@@ -110,6 +109,17 @@ fn view(key: &SigningKey) -> Result<Value, Problem> {
         "public_key": public.to_pem(),
         "created_at": key.created_at.to_rfc3339(),
     }))
+}
+
+/// What a tenant asks of signatures. Blocks on the catalog.
+pub(in crate::routes) fn policy_of(
+    catalog: &Catalog,
+    tenant: &TenantId,
+) -> Result<SignaturePolicy, Problem> {
+    let policy = catalog.signature_policy(tenant).map_err(answer::from_catalog)?;
+    let Some(policy) = policy else { return Ok(SignaturePolicy::None) };
+    serde_json::from_value(policy)
+        .map_err(|error| answer::internal("the catalog holds a damaged policy", &error))
 }
 
 /// A key as it was checked before it was stored.

@@ -11,12 +11,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use tidegate_catalog::Catalog;
-use tidegate_distribution::{Signature, SignaturePolicy, verify};
+use tidegate_distribution::{Signature, verify};
 use tidegate_types::{Digest, Problem, ProblemType, TenantId};
 
 use crate::answer;
 use crate::request::{self, from_json};
-use crate::routes::access::signing::public_key;
+use crate::routes::access::signing::{policy_of, public_key};
 use crate::state::AdminState;
 
 /// RFC 9530.
@@ -101,15 +101,11 @@ async fn check_signature(
         (Some(_), Some(_)) => return Err(request::bad("send X-Signature once")),
     };
     let owner = tenant.clone();
-    let read = move |catalog: &Catalog| {
-        Ok((catalog.signature_policy(&owner)?, catalog.signing_keys(&owner)?))
+    let read = move |state: &AdminState| {
+        let keys = state.catalog.signing_keys(&owner).map_err(answer::from_catalog)?;
+        Ok((policy_of(&state.catalog, &owner)?, keys))
     };
-    let (policy, keys) = state.catalog(read).await?;
-    let policy: SignaturePolicy = match policy {
-        Some(policy) => serde_json::from_value(policy)
-            .map_err(|error| answer::internal("the catalog holds a damaged policy", &error))?,
-        None => SignaturePolicy::None,
-    };
+    let (policy, keys) = state.blocking(read).await?;
     let keys = keys.iter().map(public_key).collect::<Result<Vec<_>, Problem>>()?;
     let (bytes, sent) = (component.clone(), signature.clone());
     let checked = state.blocking(move |_| {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tidegate_catalog::{Activation, Catalog, Put, Selector, StoredRevision};
 use tidegate_types::revision::KERNELS;
 use tidegate_types::rollout::Thresholds;
-use tidegate_types::{Digest, Problem, TenantId};
+use tidegate_types::{Digest, Problem, ProblemType, TenantId};
 
-use super::{quorum, rollouts};
+use super::{quorum, rollouts, signed};
 use crate::answer::{self, Answer};
 use crate::request::{self, Asked, At, PageQuery, from_json};
 use crate::resolve::not_admitted;
@@ -40,6 +40,9 @@ pub(in crate::routes) async fn activate(
     quorum::ready(&state, &tenant, digest).await?;
     let (changing, by) = (state.clone(), act::who());
     let activation = state.change(async move {
+        // Keys and policies may have changed while nodes made it ready.
+        let (owner, which) = (tenant.clone(), Selector::Digest(digest));
+        changing.blocking(move |state| usable(state, &owner, &which)).await?;
         let followed = tenant.clone();
         let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, &by);
         let put = changing.catalog(work).await?;
@@ -60,7 +63,8 @@ pub(in crate::routes) async fn roll_back(
     answer::ok(&view(&made))
 }
 
-/// Rolls back; with a sequence, only where that activation is still in force.
+/// Rolls back; with a sequence, only where that activation is still in force: then nobody has asked for
+/// it, and it goes through also to a revision whose components are not signed as they must be.
 pub(crate) async fn take_back_to(
     state: &AdminState,
     tenant: TenantId,
@@ -74,7 +78,16 @@ pub(crate) async fn take_back_to(
         let target = changing.catalog(move |catalog| catalog.rollback_target(&owner)).await?;
         if let Some(target) = target {
             let (owner, which) = (tenant.clone(), Selector::Digest(target.digest));
-            changing.blocking(move |state| usable(state, &owner, &which)).await?;
+            let checked = changing.blocking(move |state| usable(state, &owner, &which)).await;
+            match checked.map(drop) {
+                Err(problem) if only.is_some() && problem.kind == ProblemType::SignatureRefused => {
+                    tracing::warn!(tenant = tenant.as_str(), %problem, "rolled back nevertheless");
+                    if let Some(act) = act::current() {
+                        act.note_problem(problem.kind);
+                    }
+                }
+                checked => checked?,
+            }
         }
         let work = move |catalog: &Catalog| catalog.roll_back(&tenant, only, &by, &reason);
         let made = changing.catalog(work).await?;
@@ -84,7 +97,8 @@ pub(crate) async fn take_back_to(
 }
 
 /// The digest of a revision, where this program's kernels are those that it was made for (others
-/// may judge differently under the same digest) and all its components are admitted.
+/// may judge differently under the same digest), and all its components are admitted and signed as
+/// the tenant's policy asks by then.
 pub(super) fn usable(
     state: &AdminState,
     tenant: &TenantId,
@@ -102,6 +116,7 @@ pub(super) fn usable(
         }
     }
     is_usable(&revision)?;
+    signed::check(&state.catalog, tenant, &revision.document)?;
     Ok(revision.digest)
 }
 

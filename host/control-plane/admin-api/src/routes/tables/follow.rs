@@ -13,7 +13,7 @@ use tidegate_types::{Digest, Problem, TenantId};
 use crate::answer;
 use crate::routes::revisions::activations::publish_or_withdraw;
 use crate::state::AdminState;
-use crate::token::act;
+use crate::token::act::{self, Act};
 
 /// Puts the latest generation of every followed table of a tenant in force. Answers the activation, where
 /// one was needed. Called within a change.
@@ -92,10 +92,12 @@ impl AdminState {
             .into_iter()
             .filter(|active| active.revision.document.followed().next().is_some());
         for tenant in following.map(|active| active.tenant) {
+            let reason = "a followed table had a newer generation when the gateway started";
+            let act = Act::by_itself("followed-table", &tenant, "activations", reason);
             let state = self.clone();
             let done = self.change(async move { Ok(catch_up(&state, &tenant).await) });
             // What failed is logged.
-            drop(done.await?);
+            drop(act::within(act, done).await?);
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! The audit log through the API: every act, refused ones too, by whom and with what outcome.
 
 use serde_json::{Value, json};
-use tidegate_types::Digest;
+use tidegate_admin_api::TakeBack;
+use tidegate_catalog::audit::{self, AuditRecord};
+use tidegate_types::{Digest, TenantId};
 
 use crate::harness::{Gateway, TOKEN};
 use crate::journey::furnished;
@@ -101,4 +103,116 @@ async fn refusals_are_told_and_those_of_strangers_are_bounded() {
     let seen = entries(&gateway).await;
     let strangers = seen.iter().filter(|record| record["entry"]["token"] == "unknown").count();
     assert_eq!(strangers, 12);
+}
+
+/// What the gateway did by itself, oldest first: what, about which path, and why.
+async fn by_itself(gateway: &Gateway) -> Vec<(String, String, String)> {
+    let seen = entries(gateway).await;
+    let mut previous = audit::START;
+    let mut told = Vec::new();
+    for record in seen {
+        let record: AuditRecord = serde_json::from_value(record).unwrap();
+        let entry = &record.entry;
+        assert_eq!(
+            audit::link(&previous, record.sequence, &entry.text()),
+            record.hash,
+            "{entry:?}"
+        );
+        previous = record.hash;
+        let Some(reason) = &entry.reason else { continue };
+        assert_eq!((entry.who.as_str(), entry.token.as_str()), ("tidegate", "tidegate"));
+        assert_eq!((entry.tenant.as_deref(), entry.method.as_str()), (Some("acme"), ""));
+        assert_eq!(entry.kind, audit::AuditKind::Change);
+        told.push((entry.route.clone(), entry.subject.clone(), reason.clone()));
+    }
+    told
+}
+
+fn told(what: &str, rest: &str, why: &str) -> (String, String, String) {
+    (what.to_owned(), format!("/v1/tenants/acme/{rest}"), why.to_owned())
+}
+
+/// The end of a job is in the log, with how it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn settled_jobs_are_the_gateways_own_acts() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path()).await;
+    furnished(&gateway).await;
+    let path = "/v1/tenants/acme/plugins/other/versions";
+    gateway.push(path, b"\0asm bad").await;
+    gateway.plane.refuse.store(true, std::sync::atomic::Ordering::SeqCst);
+    gateway.push(path, b"\0asm trouble").await;
+    let digest = |bytes: &[u8]| Digest::of(bytes);
+    let good = format!("version 1 of plugin mine ({}): admitted", digest(b"\0asm mine"));
+    let bad = format!(
+        "version 1 of plugin other ({}): failed: in the step compiled: it is too bad",
+        digest(b"\0asm bad")
+    );
+    let trouble =
+        format!("version 2 of plugin other ({}): error: no room", digest(b"\0asm trouble"));
+    let wanted = [
+        told("admission", "jobs/1", &good),
+        told("admission", "jobs/2", &bad),
+        told("admission", "jobs/3", &trouble),
+    ];
+    assert_eq!(by_itself(&gateway).await, wanted);
+    // One that ended the process each time is given up, and that is told too.
+    gateway.stop().await.unwrap();
+    let file = folder.path().join("catalog.sqlite");
+    let database = rusqlite::Connection::open(file).unwrap();
+    let sql = "UPDATE admission_jobs SET state = 'running', node = 'node-1', attempts = 3, \
+               lease_until = 0 WHERE number = 3";
+    assert_eq!(database.execute(sql, []).unwrap(), 1);
+    drop(database);
+    let gateway = Gateway::start(folder.path()).await;
+    assert_eq!(gateway.settled("3").await["state"], "error");
+    let acts = by_itself(&gateway).await;
+    assert_eq!(acts.len(), 4, "{acts:?}");
+    assert!(
+        acts[3].2.ends_with("error: the gateway stopped each time that it was begun"),
+        "{acts:?}"
+    );
+    gateway.stop().await.unwrap();
+}
+
+/// What is taken back by itself is in the log, once, also where it goes back in spite of a problem.
+#[tokio::test(flavor = "multi_thread")]
+async fn automatic_rollbacks_are_the_gateways_own_acts() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path()).await;
+    furnished(&gateway).await;
+    let (acme, revisions) = (TenantId::new("acme").unwrap(), "/v1/tenants/acme/revisions");
+    for rule in ["one", "two", "three"] {
+        gateway.post(revisions, crate::journey::document(rule)).await.expect(201);
+    }
+    let call = |path: String, body: Value| {
+        let gateway = &gateway;
+        async move { gateway.post(&path, body).await.expect(200) }
+    };
+    call(format!("{revisions}/1/activate"), json!({})).await;
+    let active = call(format!("{revisions}/2/activate"), json!({})).await;
+    let canary = call(format!("{revisions}/3/canary"), json!({ "percent": 5 })).await;
+    let (canary, active) = (canary["id"].as_u64().unwrap(), active["sequence"].as_u64().unwrap());
+    let take = |what, why: &str| gateway.state.take_back(acme.clone(), what, why.to_owned());
+    take(TakeBack::Canary(canary), "it rejects too much").await.unwrap();
+    assert!(take(TakeBack::Canary(canary), "again").await.is_err());
+    let policy = json!({ "policy": "any-known-key" }).to_string();
+    let at = "/v1/tenants/acme/signature-policy";
+    gateway.call("PUT", at, "application/json", policy.as_bytes()).await.expect(200);
+    take(TakeBack::Activation(active), "it is slow").await.unwrap();
+    assert!(take(TakeBack::Activation(active), "again").await.is_err());
+    let acts = by_itself(&gateway).await;
+    let wanted = [
+        told("automatic-rollback", &format!("rollouts/{canary}"), "it rejects too much"),
+        told("automatic-rollback", &format!("activations/{active}"), "it is slow"),
+    ];
+    assert_eq!(acts[1..], wanted, "after the job of the tenant's plugin");
+    let problem = |why: &str, seen: &[Value]| {
+        let found = seen.iter().find(|record| record["entry"]["reason"] == why);
+        found.unwrap()["entry"]["problem"].clone()
+    };
+    let seen = entries(&gateway).await;
+    assert_eq!(problem("it rejects too much", &seen), json!(null));
+    assert_eq!(problem("it is slow", &seen), "signature-refused", "`mine` is not signed");
+    gateway.stop().await.unwrap();
 }

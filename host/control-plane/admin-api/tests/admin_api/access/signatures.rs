@@ -110,4 +110,22 @@ async fn components_are_pulled_from_registries() {
     gateway.call("PUT", at, "application/json", policy.as_bytes()).await.expect(200);
     let refused = gateway.post(path, json!({ "oci": ON_THE_SHELF })).await;
     refused.expect_problem(422, "signature-refused", None);
+    let key = SecretKey::generate().unwrap();
+    let signature = key.sign(b"\0asm pulled").to_string();
+    let pull = |signature: &str| {
+        let head = format!(
+            "Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nX-Signature: {signature}\r\n"
+        );
+        let body = json!({ "oci": ON_THE_SHELF }).to_string();
+        let gateway = &gateway;
+        async move { gateway.raw("POST", path, &head, body.as_bytes()).await }
+    };
+    pull(&signature).await.expect_problem(422, "signature-refused", None);
+    let public = key.public();
+    let body = json!({ "name": "ours", "public_key": public.to_pem() }).to_string();
+    let at = format!("/v1/tenants/acme/signing-keys/{}", public.id());
+    gateway.call("PUT", &at, "application/json", body.as_bytes()).await.expect(201);
+    pull(&signature).await.expect(200);
+    let seen = gateway.get(&format!("{path}/1")).await.expect(200);
+    assert_eq!(seen["signed_by"], json!([public.id().to_string()]));
 }

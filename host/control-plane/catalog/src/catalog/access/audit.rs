@@ -3,7 +3,8 @@
 //!
 //! An act that changes the catalog leaves an entry of kind `change` for every transaction, within
 //! that transaction: there is no change without its entry. When it is answered, an entry of kind
-//! `answer` follows, which names the status; so does every act that was refused.
+//! `answer` follows, which names the status; so does every act that was refused. What the gateway does by
+//! itself leaves its `change`, with the reason.
 
 use std::cell::RefCell;
 
@@ -38,6 +39,9 @@ pub struct AuditEntry {
     pub method: String,
     /// What the problem was: the last part of its type.
     pub problem: Option<String>,
+    /// Why the gateway did it by itself; left out where somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The address that the request came from.
     pub remote: String,
     /// The route as the API's reference names it; the path, where there is no such route.

@@ -2,10 +2,16 @@
 //! the proof, then admitted or failed for good; where the gateway itself could not decide, the job
 //! ends in error and the version stays pending until it is sent again.
 //!
+//! A version that failed is failed for good under what its tenant asks and allows; where that has
+//! changed, it may be sent again.
+//!
 //! The job is durable with its version, in one transaction. A node claims a job with a lease and
 //! renews it with every step that it notes; a job whose lease has run out, or that a node left
 //! behind when it died, is claimed again from the beginning. Steps that a claim noted are replaced
 //! by those of the next. Tenants take turns: the one whose last claim is the oldest is next.
+
+mod again;
+mod quotas;
 
 use std::time::Duration;
 
@@ -17,11 +23,8 @@ use crate::catalog::{Catalog, tenants};
 use crate::database::{self, Access, DatabaseError, Row, Transaction, columns, params};
 use crate::{ArtifactName, CatalogError, Page, Put, Selector};
 
-/// Jobs of one tenant that wait or run.
-const MAX_WAITING: u64 = 16;
 /// A job that ended so many processes is not begun again by itself.
 const MAX_ATTEMPTS: u32 = 3;
-const HOUR_MS: u64 = 3_600_000;
 
 /// How far a job has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,9 +122,13 @@ const JOB: &str = "SELECT j.number, j.tenant_id, j.name, j.version, v.digest, j.
                    JOIN component_versions AS v ON v.tenant_id = j.tenant_id AND v.name = j.name \
                    AND v.version = j.version";
 
+/// A job `j` that nobody has, ?1 being the time.
+const FREE: &str = "(j.state = 'pending' OR (j.state = 'running' AND j.lease_until < ?1))";
+
 impl Catalog {
     /// Stores an uploaded component as a pending version with its job. A digest that the name has
-    /// already is that version; where its job ended in error it is to be done again.
+    /// already is that version; its job is to be done again where it ended in error, and where it failed
+    /// and the tenant's limits or policy have changed.
     ///
     /// # Errors
     /// [`CatalogError::Taken`] for the name of a built-in component; [`CatalogError::NotFound`] for
@@ -151,7 +158,7 @@ impl Catalog {
             tenants::require(transaction, tenant)?;
             let which = Selector::Digest(digest);
             if let Some(same) = find_uploaded(transaction, tenant, name, &which)? {
-                retry(transaction, &same)?;
+                self.try_again(transaction, tenant, &same)?;
                 let same = find_uploaded(transaction, tenant, name, &which)?.unwrap_or(same);
                 let job = same.job.map(|job| find(transaction, tenant, job)).transpose()?.flatten();
                 return Ok(Put::Unchanged((same, job)));
@@ -169,66 +176,6 @@ impl Catalog {
             let job = made.job.map(|job| find(transaction, tenant, job)).transpose()?.flatten();
             Ok(Put::Created((made, job)))
         })
-    }
-
-    fn check_quotas(
-        &self,
-        transaction: &dyn Transaction,
-        tenant: &TenantId,
-        bytes: u64,
-    ) -> Result<(), CatalogError> {
-        let id = tenant.as_str();
-        let quota = |what, limit, frees_at| Err(CatalogError::Quota { what, limit, frees_at });
-        let limit = self.limits.component_versions_per_tenant;
-        let sql = "SELECT count(*) FROM component_versions WHERE tenant_id = ?1";
-        if columns::count(transaction, sql, params![id])? >= limit {
-            return quota("plugin versions", limit, None);
-        }
-        let limit = self.limits.component_bytes_per_tenant;
-        let sql = "SELECT CAST(coalesce(sum(c.bytes), 0) AS BIGINT) FROM component_versions AS v \
-                   JOIN components AS c ON c.digest = v.digest WHERE v.tenant_id = ?1";
-        if columns::count(transaction, sql, params![id])?.saturating_add(bytes) > limit {
-            return quota("bytes of plugin versions", limit, None);
-        }
-        let sql = "SELECT count(*) FROM admission_jobs WHERE tenant_id = ?1 \
-                   AND state IN ('pending', 'running')";
-        if columns::count(transaction, sql, params![id])? >= MAX_WAITING {
-            let soon = UnixMillis(UnixMillis::now().0 + 1000);
-            return quota("plugin versions that wait to be admitted", MAX_WAITING, Some(soon));
-        }
-        let limit = self.limits.admission_ms_per_hour;
-        match self.admission_frees_at(transaction, tenant, limit)? {
-            Some(frees_at) => {
-                quota("milliseconds of compiling and testing in an hour", limit, Some(frees_at))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// When the tenant may have versions compiled again; `None` where it may now.
-    fn admission_frees_at(
-        &self,
-        transaction: &dyn Transaction,
-        tenant: &TenantId,
-        limit: u64,
-    ) -> Result<Option<UnixMillis>, CatalogError> {
-        let since = UnixMillis::now().0.saturating_sub(HOUR_MS);
-        let sql = "SELECT ended_at, took_ms FROM admission_jobs WHERE tenant_id = ?1 \
-                   AND ended_at > ?2 ORDER BY ended_at";
-        let params = params![tenant.as_str(), columns::signed(since)];
-        let ended = columns::list(transaction, sql, params, |row| {
-            Ok((columns::time(row, 0)?, columns::number(row, 1)?))
-        })?;
-        let mut used: u64 = ended.iter().map(|(_, took)| took).sum();
-        let mut frees_at = None;
-        for (at, took) in ended {
-            if used < limit {
-                break;
-            }
-            used = used.saturating_sub(took);
-            frees_at = Some(UnixMillis(at.0 + HOUR_MS));
-        }
-        Ok(frees_at)
     }
 
     /// One job of a tenant.
@@ -253,12 +200,36 @@ impl Catalog {
         self.read(|transaction| columns::list(transaction, &sql, params, job))
     }
 
+    /// Jobs that are never claimed again, since they ended too many processes.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn hopeless_jobs(&self) -> Result<Vec<Job>, CatalogError> {
+        let sql = format!("{JOB} WHERE {FREE} AND j.attempts >= {MAX_ATTEMPTS} ORDER BY j.number");
+        self.read(|transaction| columns::list(transaction, &sql, params![now()], job))
+    }
+
+    /// Ends such a job in error. False where it is none any more.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn give_up_job(&self, number: u64) -> Result<bool, CatalogError> {
+        let sql = format!(
+            "UPDATE admission_jobs AS j SET state = 'error', ended_at = ?1, trouble = ?2 \
+             WHERE j.number = ?3 AND {FREE} AND j.attempts >= {MAX_ATTEMPTS}"
+        );
+        let trouble = "the gateway stopped each time that it began to admit this version; send it again \
+                       to have it tried once more";
+        let params = params![now(), trouble, columns::signed(number)];
+        self.write(|transaction| Ok(transaction.execute(&sql, params)? == 1))
+    }
+
     /// Takes the next job, if there is one: from now on it is this node's, for as long as the lease.
     ///
     /// # Errors
     /// Where the database fails.
     pub fn claim_job(&self, node: &str, lease: Duration) -> Result<Option<Job>, CatalogError> {
-        let free = "(j.state = 'pending' OR (j.state = 'running' AND j.lease_until < ?1))";
+        let free = format!("{FREE} AND j.attempts < {MAX_ATTEMPTS}");
         let now = now();
         // A look costs nothing; only a job that is there takes its turn among the writes.
         let any = format!("SELECT count(*) FROM admission_jobs AS j WHERE {free}");
@@ -266,16 +237,6 @@ impl Catalog {
             return Ok(None);
         }
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE admission_jobs SET state = 'error', ended_at = ?1, trouble = ?2 \
-                 WHERE attempts >= ?3 AND (state = 'pending' OR (state = 'running' AND lease_until < ?1))",
-                params![
-                    now,
-                    "the gateway stopped each time that it began to admit this version; \
-                     send it again to have it tried once more",
-                    MAX_ATTEMPTS,
-                ],
-            )?;
             let sql = format!(
                 "{JOB} WHERE {free} ORDER BY coalesce((SELECT max(e.started_at) FROM \
                  admission_jobs AS e WHERE e.tenant_id = j.tenant_id), 0), j.number LIMIT 1"
@@ -285,8 +246,15 @@ impl Catalog {
             };
             transaction.execute(
                 "UPDATE admission_jobs SET state = 'running', node = ?2, lease_until = ?3, \
-                 started_at = ?4, steps = '[]', attempts = attempts + 1 WHERE number = ?1",
-                params![columns::signed(next.number), node, until(lease), now],
+                 started_at = ?4, steps = '[]', attempts = attempts + 1, settings = ?5 \
+                 WHERE number = ?1",
+                params![
+                    columns::signed(next.number),
+                    node,
+                    until(lease),
+                    now,
+                    again::settings(transaction, &next.tenant, &next.digest)?,
+                ],
             )?;
             Ok(find(transaction, &next.tenant, next.number)?)
         })
@@ -371,14 +339,6 @@ impl Catalog {
             Ok(true)
         })
     }
-}
-
-/// A version whose job ended in error is to be tried again.
-fn retry(transaction: &dyn Transaction, version: &Component) -> database::Result<()> {
-    let Some(number) = version.job else { return Ok(()) };
-    let sql = "UPDATE admission_jobs SET state = 'pending', steps = '[]', trouble = NULL, \
-               attempts = 0, ended_at = NULL WHERE number = ?1 AND state = 'error'";
-    transaction.execute(sql, params![columns::signed(number)]).map(drop)
 }
 
 fn find(

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidegate_catalog::{Admission, Catalog, CatalogError, Ending, Job, JobState, Limits, Selector};
-use tidegate_types::{TenantId, UnixMillis};
+use tidegate_catalog::{
+    Admission, CasePolicy, Catalog, CatalogError, Ending, Job, JobState, Limits, Selector,
+};
+use tidegate_types::{Digest, TenantId, UnixMillis};
 
 use crate::place::{PAGE, Place, name, tenant};
 
@@ -104,11 +106,64 @@ pub(crate) fn what_could_not_be_decided_is_tried_again(place: &Place) {
         assert_eq!(catalog.release_jobs("a").unwrap(), 1);
     }
     assert!(catalog.claim_job("a", LEASE).unwrap().is_none());
+    let hopeless: Vec<u64> =
+        catalog.hopeless_jobs().unwrap().iter().map(|job| job.number).collect();
+    assert_eq!(hopeless, [job.number]);
+    assert!(catalog.give_up_job(job.number).unwrap());
+    assert!(
+        !catalog.give_up_job(job.number).unwrap() && catalog.hopeless_jobs().unwrap().is_empty()
+    );
     let ended = catalog.job(&acme, job.number).unwrap();
     assert_eq!(ended.state, JobState::Error);
     assert!(ended.trouble.unwrap().contains("send it again"));
     submit(&catalog, &acme, b"one");
     assert_eq!(claim(&catalog, "a").number, job.number);
+}
+
+/// A version that failed is failed under what its tenant asks and allows: where that has changed, and
+/// only then, it may be sent again.
+pub(crate) fn what_failed_is_tried_again_under_other_settings(place: &Place) {
+    let catalog = place.open();
+    let acme = tenant(&catalog, "acme");
+    let fail =
+        || assert!(catalog.end_job(&claim(&catalog, "a"), "a", &ending(JobState::Failed)).unwrap());
+    let sent_again = || {
+        let job = submit(&catalog, &acme, b"one");
+        let version = catalog.component_of(&acme, &job.digest).unwrap();
+        (job.state, version.admission)
+    };
+    let (failed, pending) =
+        ((JobState::Failed, Admission::Failed), (JobState::Pending, Admission::Pending));
+    let digest = submit(&catalog, &acme, b"one").digest;
+    fail();
+    assert_eq!(sent_again(), failed);
+    assert_eq!(catalog.case_policy(&acme).unwrap(), CasePolicy::NotRequired);
+    catalog.set_case_policy(&acme, CasePolicy::Required).unwrap();
+    assert_eq!(place.open().case_policy(&acme).unwrap(), CasePolicy::Required);
+    assert_eq!(sent_again(), pending);
+    fail();
+    assert_eq!(sent_again(), failed, "under the same settings");
+    catalog.set_limits(&acme, None, &json!({ "max_calls": 3 })).unwrap();
+    assert_eq!(sent_again(), pending);
+    fail();
+    // What others have of their own is nothing to it; its own limits are.
+    let other = tenant(&catalog, "other");
+    assert_eq!(catalog.case_policy(&other).unwrap(), CasePolicy::NotRequired);
+    catalog.set_limits(&other, None, &json!({ "max_calls": 4 })).unwrap();
+    catalog.set_limits(&acme, Some(&Digest::of(b"two")), &json!({ "memory_bytes": 1 })).unwrap();
+    assert_eq!(sent_again(), failed);
+    catalog.set_limits(&acme, Some(&digest), &json!({ "memory_bytes": 1 })).unwrap();
+    assert_eq!(sent_again(), pending);
+    assert!(catalog.end_job(&claim(&catalog, "a"), "a", &ending(JobState::Admitted)).unwrap());
+    catalog.set_case_policy(&acme, CasePolicy::NotRequired).unwrap();
+    assert_eq!(sent_again(), (JobState::Admitted, Admission::Admitted), "admitted is admitted");
+    let ghost = TenantId::new("ghost").unwrap();
+    for refused in [
+        catalog.case_policy(&ghost).map(drop),
+        catalog.set_case_policy(&ghost, CasePolicy::Required),
+    ] {
+        assert!(matches!(refused, Err(CatalogError::NotFound { .. })), "{refused:?}");
+    }
 }
 
 pub(crate) fn tenants_take_turns(place: &Place) {

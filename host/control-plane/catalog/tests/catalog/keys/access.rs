@@ -101,6 +101,7 @@ fn entry(act: &str, tenant: Option<&str>) -> AuditEntry {
         kind: AuditKind::Answer,
         method: "POST".to_owned(),
         problem: None,
+        reason: None,
         remote: "127.0.0.1:1".to_owned(),
         route: "/v1/tenants".to_owned(),
         skipped: 0,
