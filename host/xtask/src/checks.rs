@@ -5,7 +5,7 @@ mod tally;
 
 use crate::arguments::Arguments;
 use crate::setup;
-use crate::shell::{self, Failure};
+use crate::shell::{self, Failure, SERVICES};
 use tally::Tally;
 
 pub(crate) const TIDY_HELP: &str = "\
@@ -35,10 +35,6 @@ Runs `cargo xtask test`, and cargo-deny over licences, sources and banned crates
 (`.config/deny.toml`). Where cargo-deny is not installed it is built once, into the build folder;
 where that cannot be, the step is left out and the output says so.
 ";
-
-/// What tests and lints are built with beside the default: every service that a release has. Nothing
-/// heavy that others are built without.
-const SERVICES: [&str; 2] = ["--features", "tidegate/postgres,tidegate/oci"];
 
 /// `cargo xtask tidy`.
 ///

@@ -29,7 +29,7 @@ is a temporary one.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let arguments = Arguments::read(arguments, &["--keep", "--year"], &[], 0)?;
     setup::guest_target()?;
-    let built = shell::build_programs(&["tidegate", "tidegate-quickstart"], &[])?;
+    let built = shell::build_programs(&["tidegate", "tidegate-quickstart"], &[], &[])?;
     let mut command = Command::new(built.join("tidegate-quickstart"));
     command.env("CARGO_MANIFEST_DIR", shell::root().join("examples/quickstart"));
     command.arg("--gateway").arg(built.join("tidegate"));

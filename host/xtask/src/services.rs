@@ -23,6 +23,6 @@ The server comes from the Debian package `postgresql`, which is installed where 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     Arguments::read(arguments, &[], &[], 0)?;
     setup::postgres()?;
-    let built = shell::build_programs(&["tidegate-services"], &[])?;
+    let built = shell::build_programs(&["tidegate-services"], &[], &[])?;
     shell::run(&mut Command::new(built.join("tidegate-services")))
 }

@@ -61,18 +61,23 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// What tests, lints and benchmarks are built with beside the default: every service that a release
+/// has. Nothing heavy that others are built without.
+pub(crate) const SERVICES: [&str; 2] = ["--features", "tidegate/postgres,tidegate/oci"];
+
 /// Builds programs of the workspace; answers the folder that they are in. With `--workspace`
 /// dependencies have the features that the tests build them with, so nothing is built twice.
-/// `settings` are environment variables of the build.
+/// `features` are arguments such as [`SERVICES`], `settings` environment variables of the build.
 ///
 /// # Errors
 /// Where the build fails.
 pub(crate) fn build_programs(
     names: &[&str],
+    features: &[&str],
     settings: &[(&str, &str)],
 ) -> Result<PathBuf, Failure> {
     let mut build = cargo();
-    build.args(["build", "--workspace"]).envs(settings.iter().copied());
+    build.args(["build", "--workspace"]).args(features).envs(settings.iter().copied());
     for name in names {
         build.args(["--bin", name]);
     }

@@ -6,6 +6,7 @@
 mod bare;
 mod http;
 mod plugin_host;
+mod plugins;
 mod report;
 mod wrk;
 
@@ -18,7 +19,8 @@ use report::Row;
 /// Runs the benchmarks and prints a Markdown table.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Which one: `plugin-host` or `http`; all where it is left out.
+    /// Which one: `plugin-host`, `http`, `plugins` or one of its parts, such as `plugins/swaps`; all
+    /// where it is left out.
     name: Option<String>,
     /// Also writes the rows as JSON.
     #[arg(long)]
@@ -30,7 +32,14 @@ struct Arguments {
 
 type Bench = fn(usize) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Bench); 2] = [("plugin-host", plugin_host::run), ("http", http::run)];
+const BENCHES: [(&str, Bench); 6] = [
+    ("plugin-host", plugin_host::run),
+    ("http", http::run),
+    ("plugins/swaps", plugins::swaps::run),
+    ("plugins/nodes", plugins::nodes::run),
+    ("plugins/fleet", plugins::fleet::run),
+    ("plugins/neighbours", plugins::neighbours::run),
+];
 
 fn main() -> anyhow::Result<ExitCode> {
     let given: Vec<String> = std::env::args().skip(1).collect();
@@ -44,16 +53,20 @@ fn main() -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let arguments = Arguments::parse();
-    let chosen: Vec<_> = BENCHES
-        .iter()
-        .filter(|(name, _)| arguments.name.as_deref().is_none_or(|wanted| wanted == *name))
-        .collect();
-    anyhow::ensure!(!chosen.is_empty(), "there is no such benchmark: plugin-host, http");
+    let wanted = |name: &str| {
+        let given = arguments.name.as_deref();
+        given.is_none_or(|given| given == name || name.split('/').next() == Some(given))
+    };
+    let chosen: Vec<_> = BENCHES.iter().filter(|(name, _)| wanted(name)).collect();
+    let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+    anyhow::ensure!(!chosen.is_empty(), "there is no such benchmark: {}", names.join(", "));
     let mut rows = Vec::new();
+    print!("{}", report::HEAD);
     for (_, bench) in chosen {
-        rows.extend(bench(arguments.rounds)?);
+        let measured = bench(arguments.rounds)?;
+        print!("{}", report::markdown(&measured));
+        rows.extend(measured);
     }
-    print!("{}", report::markdown(&rows));
     if let Some(path) = arguments.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&rows)?)?;
     }

@@ -38,11 +38,13 @@ impl Row {
     }
 }
 
-/// The rows as a Markdown table.
+/// The head of the Markdown table.
+pub(crate) const HEAD: &str =
+    "| bench | case | value | unit | reference | ratio |\n|---|---|---:|---|---:|---:|\n";
+
+/// The rows of a Markdown table.
 pub(crate) fn markdown(rows: &[Row]) -> String {
-    let mut out = String::from(
-        "| bench | case | value | unit | reference | ratio |\n|---|---|---:|---|---:|---:|\n",
-    );
+    let mut out = String::new();
     for row in rows {
         let Row { bench, case, value, unit, reference, ratio } = row;
         out.push_str(&format!(

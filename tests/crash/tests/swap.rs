@@ -20,7 +20,7 @@ use tidegate_crash::{Stored, answers, log, seed, stored};
 use tidegate_testkit::{Gateway, Tenant};
 use tidegate_types::{EventId, Finding, Severity, Status};
 
-const SWAPS: usize = 60;
+const SWAPS: usize = 1000;
 const THREADS: usize = 3;
 const NAMES: [&str; 3] = ["red", "green", "blue"];
 
