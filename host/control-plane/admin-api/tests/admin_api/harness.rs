@@ -211,7 +211,11 @@ impl DataPlane for Plane {
         _request: &'a ReplayRequest,
         _progress: &'a ReplayProgress,
     ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({ "diff": {} })) })
+        Box::pin(async {
+            self.waiting.notify_one();
+            self.trials.acquire().await.expect("never torn down").forget();
+            Ok(json!({ "diff": {} }))
+        })
     }
 
     fn explain<'a>(
