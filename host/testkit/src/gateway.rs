@@ -224,11 +224,24 @@ impl Gateway {
     /// One request to the admin API, with the administrator's token.
     #[must_use]
     pub fn admin(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Response {
+        self.try_admin(method, path, content_type, body).expect("an answer")
+    }
+
+    /// The same where the gateway may be gone before it has answered.
+    ///
+    /// # Errors
+    /// Where nobody listens, and where there is no whole answer.
+    pub fn try_admin(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> std::io::Result<Response> {
         let token = std::fs::read_to_string(self.folder.join("admin-token")).expect("a token");
         let authorization = format!("Bearer {}", token.trim());
         let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
-        let mut connection = Connection::open(&self.admin).expect("the admin API listens");
-        connection.request(method, path, &headers, body).expect("an answer")
+        Connection::open(&self.admin)?.request(method, path, &headers, body)
     }
 
     /// What the node says of itself.
