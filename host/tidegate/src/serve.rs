@@ -82,6 +82,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     ));
     let guarding = tokio::spawn(guard::run(Arc::clone(&parts.gateway), parts.admin.clone()));
     let converging = converge::start(&config, &parts.node).await?;
+    let trying = tokio::spawn(in_force::failing::run(Arc::clone(&parts.node)));
     let administering =
         tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
     parts.gateway.health.set_ready();
@@ -90,6 +91,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("gateway stopping");
     guarding.abort();
     converging.abort();
+    trying.abort();
     parts.gateway.health.set_draining();
     // A second signal cuts it short.
     tokio::select! {
@@ -161,7 +163,7 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     if let Some(registry) = options::registries::open(config)? {
         admin = admin.with_registry(registry);
     }
-    node.publish().await.context("the active revisions cannot be put in force")?;
+    node.publish(None).await.context("the active revisions cannot be put in force")?;
     admin.catch_up().await.context("followed tables cannot be read")?;
     admin.resume_jobs().await.context("jobs that ran cannot be read")?;
     Ok(Parts { gateway, admin, node, storage, wal })

@@ -35,6 +35,7 @@ pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<J
         name: config.node.name.clone(),
         lost_after: config.catalog.node_lost_after,
         started_at: UnixMillis::now(),
+        heard: 0,
         told: HashMap::new(),
     };
     Ok(tokio::spawn(converging.run()))
@@ -49,6 +50,8 @@ struct Converging {
     name: String,
     lost_after: Duration,
     started_at: UnixMillis,
+    /// The version that was heard last.
+    heard: u64,
     /// What the catalog knows from this node already.
     told: HashMap<(TenantId, Digest), Told>,
 }
@@ -78,25 +81,35 @@ impl Converging {
     }
 
     async fn converge(&mut self, version: u64) -> anyhow::Result<()> {
+        let is_new = version > self.heard;
+        self.heard = version;
         let published = if version > self.node.applied.load(Ordering::Acquire) {
-            self.node.publish().await
+            self.node.publish(None).await
         } else {
             Ok(())
         };
-        let states = self.states().await?;
+        let states = self.states(is_new).await?;
         self.report(states).await?;
         published.map_err(|problem| anyhow::anyhow!("{problem}"))
     }
 
-    /// How far this node is with the active revision of each tenant, and with those that are about
-    /// to become active.
-    async fn states(&self) -> anyhow::Result<HashMap<(TenantId, Digest), Told>> {
-        let read = |catalog: &Catalog| Ok((catalog.active_revisions()?, catalog.preparations()?));
-        let (active, prepared) = self.node.ask(read).await?;
+    /// How far this node is with the active revision of each tenant, with candidates, and with those
+    /// that are about to become active: these are tried anew when something has changed, which may be
+    /// that somebody asks for them.
+    async fn states(&self, is_new: bool) -> anyhow::Result<HashMap<(TenantId, Digest), Told>> {
+        let read = |catalog: &Catalog| {
+            let rollouts = catalog.running_rollouts()?;
+            Ok((catalog.active_revisions()?, rollouts, catalog.preparations()?))
+        };
+        let (active, rollouts, prepared) = self.node.ask(read).await?;
+        for (tenant, revision) in prepared.iter().filter(|_| is_new) {
+            self.node.failing.forget(tenant, &revision.digest);
+        }
         let snapshot = self.node.gateway.snapshot();
         let mut states = HashMap::with_capacity(active.len());
         let active = active.into_iter().map(|active| (active.tenant, active.revision));
-        for (tenant, revision) in active.chain(prepared) {
+        let candidates = rollouts.into_iter().map(|rollout| (rollout.tenant, rollout.candidate));
+        for (tenant, revision) in active.chain(candidates).chain(prepared) {
             let in_force = snapshot.in_force(&tenant).map(|known| known.revision.digest);
             let told = if in_force == Some(revision.digest) {
                 (NodeRevisionState::Active, String::new())
@@ -123,7 +136,11 @@ impl Converging {
         // Where this fails everything is told again.
         let told = self.node.ask(move |catalog| {
             catalog.report_node(&report, lost_after)?;
-            for (of, told) in states.iter().filter(|(of, told)| known.get(*of) != Some(*told)) {
+            // A failure may have been forgotten by who asks for the revision anew.
+            let is_news = |(of, told): &(&(TenantId, Digest), &Told)| {
+                told.0 == NodeRevisionState::Failed || known.get(*of) != Some(*told)
+            };
+            for (of, told) in states.iter().filter(is_news) {
                 let ((tenant, digest), (state, detail)) = (of, told);
                 catalog.report_revision(&report.name, tenant, digest, *state, detail)?;
             }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
-    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, HeldDecision,
-    HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
+    AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane, FailingRevision,
+    HeldDecision, HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
     ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage, Settled, Verdict, Workbench,
     serve,
 };
@@ -178,8 +178,12 @@ impl DataPlane for Plane {
         Box::pin(async move { if wrong.is_empty() { Ok(()) } else { Err(wrong) } })
     }
 
-    fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
+    fn publish<'a>(&'a self, _whose: Option<&'a TenantId>) -> BoxFuture<'a, Result<(), Problem>> {
         Box::pin(self.look())
+    }
+
+    fn failing(&self) -> Vec<FailingRevision> {
+        Vec::new()
     }
 
     fn check_limits(&self, _of_component: bool, limits: &Value) -> Result<(), String> {

@@ -162,6 +162,11 @@ pub(crate) fn nodes_report_on_revisions(place: &Place) {
     let details = catalog.node_revisions(&acme, lost_after).unwrap();
     assert!(details.iter().all(|revision| revision.detail == "what happened"));
 
+    let failed = catalog.failed_revisions().unwrap();
+    let failed: Vec<_> =
+        failed.iter().map(|(owner, one)| (owner, one.node.as_str(), one.digest)).collect();
+    assert_eq!(failed, [(&acme, "b", two)]);
+
     // However many there were, the newest and the active one are kept.
     for number in 3..60 {
         tell("a", number, NodeRevisionState::Compiled).unwrap();
@@ -170,6 +175,17 @@ pub(crate) fn nodes_report_on_revisions(place: &Place) {
     assert!(found.len() <= 19, "{}", found.len());
     assert!(found.contains(&(a(), two, active, false)));
     assert!(found.contains(&(a(), Digest::of(&[59]), compiled, false)));
+
+    // Whoever asks for a revision asks anew; once.
+    let asked = catalog.store_revision(&acme, &document("a")).unwrap().into_inner().digest;
+    let failed = || catalog.failed_revisions().unwrap().len();
+    catalog.report_revision("b", &acme, &asked, NodeRevisionState::Failed, "").unwrap();
+    assert_eq!(failed(), 2);
+    catalog.prepare(&acme, &asked).unwrap();
+    assert_eq!(failed(), 1);
+    catalog.report_revision("b", &acme, &asked, NodeRevisionState::Failed, "").unwrap();
+    catalog.prepare(&acme, &asked).unwrap();
+    assert_eq!(failed(), 2);
 
     let long_ago = "UPDATE nodes SET seen_at = seen_at - 61000 WHERE name = 'a'";
     place.sql(long_ago, long_ago);

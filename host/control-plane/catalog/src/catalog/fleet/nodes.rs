@@ -15,6 +15,9 @@ use crate::database::{self, Row, Transaction, columns, params};
 /// How many revisions of a tenant a node reports on.
 const REVISIONS_KEPT: u32 = 16;
 
+/// Failures of all nodes that are listed.
+const FAILED_LISTED: u32 = 1000;
+
 /// Characters of a report's detail.
 const DETAIL_CHARS: usize = 1000;
 
@@ -205,14 +208,25 @@ impl Catalog {
         self.read(|transaction| {
             let lost_before = lost_before(transaction.now()?, lost_after);
             columns::list(transaction, sql, params![tenant.as_str()], |row| {
-                Ok(NodeRevision {
-                    node: row.get(0)?,
-                    digest: columns::digest(row, 1)?,
-                    state: state(row, 2)?,
-                    detail: row.get(3)?,
-                    at: columns::time(row, 4)?,
-                    is_lost: row.get::<i64>(5)? < lost_before,
-                })
+                let is_lost = row.get::<i64>(5)? < lost_before;
+                revision(row, is_lost)
+            })
+        })
+    }
+}
+
+impl Catalog {
+    /// Revisions that cannot be run on a node, of all tenants: by node, newest report first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn failed_revisions(&self) -> Result<Vec<(TenantId, NodeRevision)>, CatalogError> {
+        let sql = "SELECT r.node, r.digest, r.state, r.detail, r.reported_at, r.tenant_id \
+                   FROM node_revisions AS r WHERE r.state = 'failed' \
+                   ORDER BY r.node, r.reported_at DESC, r.tenant_id, r.digest LIMIT ?1";
+        self.read(|transaction| {
+            columns::list(transaction, sql, params![FAILED_LISTED], |row| {
+                Ok((columns::parsed(row, 5)?, revision(row, false)?))
             })
         })
     }
@@ -221,6 +235,17 @@ impl Catalog {
 fn lost_before(now: UnixMillis, lost_after: Duration) -> i64 {
     let lost_after = u64::try_from(lost_after.as_millis()).unwrap_or(u64::MAX);
     columns::signed(now.0.saturating_sub(lost_after))
+}
+
+fn revision(row: &Row, is_lost: bool) -> database::Result<NodeRevision> {
+    Ok(NodeRevision {
+        node: row.get(0)?,
+        digest: columns::digest(row, 1)?,
+        state: state(row, 2)?,
+        detail: row.get(3)?,
+        at: columns::time(row, 4)?,
+        is_lost,
+    })
 }
 
 fn node(row: &Row, lost_before: i64) -> database::Result<NodeRecord> {
