@@ -1,6 +1,8 @@
 //! Keeps this node on what the catalog says, whichever node was told, and reports how far it is.
 //! A node whose catalog is its own is told by its own admin API alone.
 
+pub(super) mod membership;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_admin_api::DataPlane as _;
-use tidegate_catalog::{Catalog, NodeReport, NodeRevisionState, Watch};
+use tidegate_catalog::{Catalog, CatalogError, NodeReport, NodeRevisionState, Watch};
 use tidegate_config::Config;
-use tidegate_types::{Digest, TenantId, UnixMillis};
+use tidegate_types::{Digest, TenantId};
 use tokio::task::JoinHandle;
 
 use super::data_plane::Node;
@@ -21,20 +23,26 @@ const REPORTS: u32 = 6;
 /// Starts the task.
 ///
 /// # Errors
-/// Where the catalog cannot be watched.
-pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<JoinHandle<()>> {
+/// Where the catalog cannot be watched, or another node has taken this one's name while it started.
+pub(super) async fn start(
+    config: &Config,
+    node: &Arc<Node>,
+    report: NodeReport,
+) -> anyhow::Result<JoinHandle<()>> {
     if !node.catalog.is_shared() {
         return Ok(tokio::spawn(async {}));
     }
     let (catalog, poll) = (Arc::clone(&node.catalog), config.catalog.poll_interval);
     let watch = tokio::task::spawn_blocking(move || catalog.watch(poll)).await?;
     let watch = watch.context("the catalog cannot be watched")?;
+    let (own, lost_after) = (report.clone(), config.catalog.node_lost_after);
+    node.ask(move |catalog| catalog.report_node(&own, lost_after)).await?;
     let converging = Converging {
         node: Arc::clone(node),
         watch,
-        name: config.node.name.clone(),
-        lost_after: config.catalog.node_lost_after,
-        started_at: UnixMillis::now(),
+        report,
+        is_ousted: false,
+        lost_after,
         heard: 0,
         told: HashMap::new(),
     };
@@ -47,9 +55,10 @@ type Told = (NodeRevisionState, String);
 struct Converging {
     node: Arc<Node>,
     watch: Watch,
-    name: String,
+    report: NodeReport,
+    /// Another node has taken the name.
+    is_ousted: bool,
     lost_after: Duration,
-    started_at: UnixMillis,
     /// The version that was heard last.
     heard: u64,
     /// What the catalog knows from this node already.
@@ -125,12 +134,8 @@ impl Converging {
     }
 
     async fn report(&mut self, states: HashMap<(TenantId, Digest), Told>) -> anyhow::Result<()> {
-        let report = NodeReport {
-            name: self.name.clone(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: self.started_at,
-            version_applied: self.node.applied.load(Ordering::Acquire),
-        };
+        let version_applied = self.node.applied.load(Ordering::Acquire);
+        let report = NodeReport { version_applied, ..self.report.clone() };
         let known = std::mem::take(&mut self.told);
         let lost_after = self.lost_after;
         // Where this fails everything is told again.
@@ -146,7 +151,17 @@ impl Converging {
             }
             Ok(states)
         });
-        self.told = told.await?;
+        let told = told.await;
+        let is_ousted = told.as_ref().is_err_and(is_name_taken);
+        if let (true, false, Err(error)) = (is_ousted, self.is_ousted, &told) {
+            tracing::error!(cause = %error, "another node took this one's name: it is not reported");
+        }
+        self.is_ousted = is_ousted;
+        self.told = if is_ousted { HashMap::new() } else { told? };
         Ok(())
     }
+}
+
+fn is_name_taken(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CatalogError::NodeNameTaken { .. }))
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod stuck;
+mod twins;
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ fn wait_active_on(node: &Gateway, tenant: &Tenant, digest: &str, count: usize) {
 }
 
 /// Waits until something is so, which this node has to do something for.
-fn wait_until(node: &Gateway, is_so: impl Fn() -> bool) {
+fn wait_until(node: &Gateway, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "it is never so: {}", node.log());

@@ -51,6 +51,7 @@ pub(super) async fn nodes(State(state): State<AdminState>) -> Answer {
         });
         json!({
             "name": node.report.name,
+            "place": node.report.place,
             "release": node.report.release,
             "started_at": node.report.started_at.to_rfc3339(),
             "applied": node.report.version_applied,

@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     Step { every: LIMITS, postgres: "", sqlite: "" },
     Step { every: QUARANTINE_JOBS, postgres: "", sqlite: "" },
     Step { every: PREPARATIONS, postgres: "", sqlite: "" },
+    Step { every: INSTANCES, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -267,6 +268,12 @@ CREATE TABLE preparations (
     asked_at INTEGER NOT NULL,
     FOREIGN KEY (tenant_id, digest) REFERENCES revisions (tenant_id, digest)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Whose a node's name is; empty for nobody's. And where that one lives.
+const INSTANCES: &str = "
+ALTER TABLE nodes ADD COLUMN instance TEXT NOT NULL DEFAULT '';
+ALTER TABLE nodes ADD COLUMN place TEXT NOT NULL DEFAULT '';
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

@@ -1,6 +1,7 @@
 //! Several nodes: the version of what they run, word of it, and what they report.
 
 mod bulk;
+mod names;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::keys::new_key;
 use crate::place::{Place, document, name, tenant};
 
 pub(crate) use bulk::jobs_run_one_at_a_time_and_go_on_where_they_were_noted;
+pub(crate) use names::a_name_is_one_nodes_until_it_leaves_or_is_lost;
 
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
@@ -94,8 +96,9 @@ pub(crate) fn watches_end_and_are_few(place: &Place) {
 }
 
 fn report(name: &str) -> NodeReport {
-    let (name, release) = (name.to_owned(), "0.1.0".to_owned());
-    NodeReport { name, release, started_at: UnixMillis(5), version_applied: 3 }
+    let (instance, place) = (format!("folder of {name}"), format!("home of {name}"));
+    let (name, release, started_at) = (name.to_owned(), "0.1.0".to_owned(), UnixMillis(5));
+    NodeReport { name, instance, place, release, started_at, version_applied: 3 }
 }
 
 pub(crate) fn nodes_are_seen_lost_and_replaced(place: &Place) {

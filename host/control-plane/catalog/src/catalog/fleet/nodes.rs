@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
+use super::names;
 use crate::CatalogError;
 use crate::catalog::{Catalog, tenants};
 use crate::database::{self, Row, Transaction, columns, params};
@@ -26,6 +27,10 @@ const DETAIL_CHARS: usize = 1000;
 pub struct NodeReport {
     /// Other nodes of the catalog have other names.
     pub name: String,
+    /// Which node it is, however often it is started: no other has the same.
+    pub instance: String,
+    /// Where it lives, for people.
+    pub place: String,
     /// The version of its program.
     pub release: String,
     pub started_at: UnixMillis,
@@ -80,13 +85,15 @@ pub struct NodeRevision {
     pub is_lost: bool,
 }
 
-const NODES: &str = "n.name, n.program_release, n.started_at, n.version_applied, n.seen_at";
+const NODES: &str = "n.name, n.program_release, n.started_at, n.version_applied, n.seen_at, \
+                     n.instance, n.place";
 
 impl Catalog {
     /// Notes that a node is there.
     ///
     /// # Errors
-    /// [`CatalogError::Full`] at the limit of nodes, none of which is lost for `lost_after`.
+    /// [`CatalogError::Full`] at the limit of nodes, none of which is lost for `lost_after`;
+    /// [`CatalogError::NodeNameTaken`] where another node has taken the name.
     pub fn report_node(
         &self,
         report: &NodeReport,
@@ -94,23 +101,39 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.write(|transaction| {
             let now = transaction.now()?;
-            self.make_room(transaction, &report.name, lost_before(now, lost_after))?;
-            transaction.execute(
-                "INSERT INTO nodes (name, program_release, started_at, version_applied, seen_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5) \
-                 ON CONFLICT (name) DO UPDATE SET program_release = excluded.program_release, \
-                 started_at = excluded.started_at, version_applied = excluded.version_applied, \
-                 seen_at = excluded.seen_at",
-                params![
-                    &report.name,
-                    &report.release,
-                    columns::signed(report.started_at.0),
-                    columns::signed(report.version_applied),
-                    columns::signed(now.0),
-                ],
-            )?;
-            Ok(())
+            if let Some(other) = names::held_by_another(transaction, report)? {
+                return Err(other.taken(report, now, lost_after));
+            }
+            self.put_node(transaction, report, now, lost_after)
         })
+    }
+
+    /// The row of a node, as it is now.
+    pub(super) fn put_node(
+        &self,
+        transaction: &dyn Transaction,
+        report: &NodeReport,
+        now: UnixMillis,
+        lost_after: Duration,
+    ) -> Result<(), CatalogError> {
+        self.make_room(transaction, &report.name, lost_before(now, lost_after))?;
+        transaction.execute(
+            "INSERT INTO nodes (name, program_release, started_at, version_applied, seen_at, \
+             instance, place) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (name) DO UPDATE SET program_release = excluded.program_release, \
+             started_at = excluded.started_at, version_applied = excluded.version_applied, \
+             seen_at = excluded.seen_at, instance = excluded.instance, place = excluded.place",
+            params![
+                &report.name,
+                &report.release,
+                columns::signed(report.started_at.0),
+                columns::signed(report.version_applied),
+                columns::signed(now.0),
+                &report.instance,
+                &report.place,
+            ],
+        )?;
+        Ok(())
     }
 
     /// A place for a node: those that are lost go, the longest lost first.
@@ -232,7 +255,7 @@ impl Catalog {
     }
 }
 
-fn lost_before(now: UnixMillis, lost_after: Duration) -> i64 {
+pub(super) fn lost_before(now: UnixMillis, lost_after: Duration) -> i64 {
     let lost_after = u64::try_from(lost_after.as_millis()).unwrap_or(u64::MAX);
     columns::signed(now.0.saturating_sub(lost_after))
 }
@@ -254,6 +277,8 @@ fn node(row: &Row, lost_before: i64) -> database::Result<NodeRecord> {
         release: row.get(1)?,
         started_at: columns::time(row, 2)?,
         version_applied: columns::number(row, 3)?,
+        instance: row.get(5)?,
+        place: row.get(6)?,
     };
     let seen_at = columns::time(row, 4)?;
     Ok(NodeRecord { report, seen_at, is_lost: columns::signed(seen_at.0) < lost_before })
