@@ -59,27 +59,34 @@ impl Gateway {
         Self::start_in_folder(folder.to_owned(), None, settings)
     }
 
+    /// Has a gateway start that must not; answers what it says while it ends.
+    #[must_use]
+    pub fn start_refused(settings: &[(&str, &str)]) -> String {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let mut gateway = Self::new(temporary.path().to_owned(), Some(temporary), settings);
+        gateway.launch();
+        assert!(!gateway.wait_end().success(), "it must not start: {}", gateway.log());
+        gateway.log()
+    }
+
     fn start_in_folder(
         folder: PathBuf,
         temporary: Option<TempDir>,
         settings: &[(&str, &str)],
     ) -> Self {
+        let mut gateway = Self::new(folder, temporary, settings);
+        gateway.launch();
+        gateway.wait_ready();
+        gateway
+    }
+
+    fn new(folder: PathBuf, temporary: Option<TempDir>, settings: &[(&str, &str)]) -> Self {
         let settings = settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let any = || "127.0.0.1:0".to_owned();
-        let mut gateway = Self {
-            folder,
-            _temporary: temporary,
-            settings,
-            child: None,
-            ingress: any(),
-            admin: any(),
-        };
-        gateway.launch();
-        gateway.wait_ready();
-        gateway
+        Self { folder, _temporary: temporary, settings, child: None, ingress: any(), admin: any() }
     }
 
     /// The data folder.
@@ -193,6 +200,14 @@ impl Gateway {
         self.wait_ready();
     }
 
+    /// Starts it again where it must not start; answers what it says while it ends.
+    pub fn try_restart(&mut self) -> String {
+        let before = self.log().len();
+        self.launch();
+        assert!(!self.wait_end().success(), "it must not start: {}", self.log());
+        self.log().split_off(before)
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.with_extension("log")
     }
@@ -224,11 +239,24 @@ impl Gateway {
     /// One request to the admin API, with the administrator's token.
     #[must_use]
     pub fn admin(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Response {
+        self.try_admin(method, path, content_type, body).expect("an answer")
+    }
+
+    /// The same where the gateway may be gone before it has answered.
+    ///
+    /// # Errors
+    /// Where nobody listens, and where there is no whole answer.
+    pub fn try_admin(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> std::io::Result<Response> {
         let token = std::fs::read_to_string(self.folder.join("admin-token")).expect("a token");
         let authorization = format!("Bearer {}", token.trim());
         let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
-        let mut connection = Connection::open(&self.admin).expect("the admin API listens");
-        connection.request(method, path, &headers, body).expect("an answer")
+        Connection::open(&self.admin)?.request(method, path, &headers, body)
     }
 
     /// What the node says of itself.

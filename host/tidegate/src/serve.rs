@@ -11,13 +11,14 @@ mod recovery;
 mod stop;
 mod warm;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tidegate_admin_api::{AdminState, AdminToken, DataPlane as _};
-use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog};
+use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, NodeReport};
 use tidegate_config::{Config, LogFormat};
 use tidegate_ingest::Gateway;
 use tidegate_plugin_host::PluginHost;
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use converge::membership;
 use data_plane::Node;
 
 /// Runs until the process is told to stop by SIGTERM or SIGINT, then drains.
@@ -65,6 +67,8 @@ struct Parts {
     node: Arc<Node>,
     storage: Arc<Storage>,
     wal: Wal,
+    /// How this node reports itself to those that share its catalog.
+    report: NodeReport,
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -72,7 +76,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Listening first: a port that is taken is told before anything else is touched.
     let ingress = bind(config.ingress.address).await?;
     let admin_listener = bind(config.admin.address).await?;
-    let parts = open(&config).await?;
+    let parts = open(&config, ingress.local_addr()?).await?;
     write_addresses(&config.data_dir, &ingress, &admin_listener)?;
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(tidegate_ingest::http::serve(
@@ -81,7 +85,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         raised(stopped.clone()),
     ));
     let guarding = tokio::spawn(guard::run(Arc::clone(&parts.gateway), parts.admin.clone()));
-    let converging = converge::start(&config, &parts.node).await?;
+    let converging = converge::start(&config, &parts.node, parts.report.clone()).await?;
+    let trying = tokio::spawn(in_force::failing::run(Arc::clone(&parts.node)));
     let administering =
         tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
     parts.gateway.health.set_ready();
@@ -90,6 +95,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("gateway stopping");
     guarding.abort();
     converging.abort();
+    trying.abort();
     parts.gateway.health.set_draining();
     // A second signal cuts it short.
     tokio::select! {
@@ -104,6 +110,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let administered = administering.await;
     // What was acknowledged is published and sealed however the listeners ended.
     close(parts.storage, parts.wal, &config).await?;
+    membership::leave(Arc::clone(&parts.node.catalog), parts.report).await;
     served?.context("the ingress listener failed")?;
     Ok(administered??)
 }
@@ -133,7 +140,7 @@ async fn raised(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-async fn open(config: &Config) -> anyhow::Result<Parts> {
+async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     let folder = &config.data_dir;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let catalog = open_catalog(config).await?;
@@ -145,6 +152,8 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     let recovered =
         tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
     let recovery::Recovered { dedup, wal, storage } = recovered;
+    // The log's lock says by now that no other process serves the folder.
+    let report = membership::join(config, &catalog, ingress).await?;
     let storage = Arc::new(storage);
     let gateway = Gateway::new(options::ingress(config)?, &config.node.name, dedup, wal.clone())
         .context("the thread for shadows cannot be started")?;
@@ -161,10 +170,10 @@ async fn open(config: &Config) -> anyhow::Result<Parts> {
     if let Some(registry) = options::registries::open(config)? {
         admin = admin.with_registry(registry);
     }
-    node.publish().await.context("the active revisions cannot be put in force")?;
+    node.publish(None).await.context("the active revisions cannot be put in force")?;
     admin.catch_up().await.context("followed tables cannot be read")?;
     admin.resume_jobs().await.context("jobs that ran cannot be read")?;
-    Ok(Parts { gateway, admin, node, storage, wal })
+    Ok(Parts { gateway, admin, node, storage, wal, report })
 }
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Arc<Catalog>> {

@@ -140,6 +140,7 @@ pub(crate) fn from_catalog(error: CatalogError) -> Problem {
         }
         CatalogError::DamagedBlob { .. }
         | CatalogError::NewerVersion { .. }
+        | CatalogError::NodeNameTaken { .. }
         | CatalogError::Database(_)
         | CatalogError::Io { .. }
         | CatalogError::Thread(_)

@@ -61,11 +61,16 @@ pub trait DataPlane: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<(), Vec<ProblemPart>>>;
 
     /// Builds a snapshot from the catalog and swaps it in. When it has returned, new batches are
-    /// judged by it.
+    /// judged by it. A tenant whose revision cannot run keeps what it had; others are not concerned.
+    /// The one that this is for is tried anew, even where it has failed just before.
     ///
     /// # Errors
-    /// Where the catalog's state cannot be put in force; the snapshot before stays.
-    fn publish(&self) -> BoxFuture<'_, Result<(), Problem>>;
+    /// Where the catalog's state cannot be put in force, and where the revision or the candidate of
+    /// the tenant that this is for cannot run; what was in force before stays.
+    fn publish<'a>(&'a self, whose: Option<&'a TenantId>) -> BoxFuture<'a, Result<(), Problem>>;
+
+    /// Revisions that are to run and cannot on this node. They are tried again.
+    fn failing(&self) -> Vec<FailingRevision>;
 
     /// What is known of a candidate on this node, as members of a JSON object; `None` where it is
     /// not before traffic here.
@@ -122,6 +127,17 @@ pub struct ActiveRule {
     pub component: Digest,
     /// The version of the contract that its component needs.
     pub contract: String,
+}
+
+/// A revision that is to run and cannot.
+#[derive(Clone, Debug)]
+pub struct FailingRevision {
+    pub tenant: TenantId,
+    pub digest: Digest,
+    pub reason: String,
+    pub since: UnixMillis,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// Which stored events a replay is about, and who judges them.

@@ -23,8 +23,8 @@ pub use data_plane::workbench::{
     Workbench,
 };
 pub use data_plane::{
-    ActiveRule, BoxFuture, Certified, ComponentRegistry, DataPlane, Inspection, LogRequest,
-    ParquetLimits, ReplayRequest, Verdict,
+    ActiveRule, BoxFuture, Certified, ComponentRegistry, DataPlane, FailingRevision, Inspection,
+    LogRequest, ParquetLimits, ReplayRequest, Verdict,
 };
 pub use routes::revisions::quorum::Quorum;
 pub use routes::revisions::replays::ReplayProgress;

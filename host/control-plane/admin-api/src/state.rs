@@ -253,11 +253,13 @@ impl AdminState {
         }
     }
 
-    /// Has the data plane take what the catalog holds now. A panic in there is a failure like any
-    /// other, so that callers can undo what they have stored.
-    pub(crate) async fn publish(&self) -> Result<(), Problem> {
-        let data_plane = Arc::clone(&self.data_plane);
-        let done = match tokio::spawn(async move { data_plane.publish().await }).await {
+    /// Has the data plane take what the catalog holds now, for a change of everything or of what one
+    /// tenant runs. A panic in there is a failure like any other, so that callers can undo what they
+    /// have stored.
+    pub(crate) async fn publish(&self, whose: Option<&TenantId>) -> Result<(), Problem> {
+        let (data_plane, whose) = (Arc::clone(&self.data_plane), whose.cloned());
+        let task = tokio::spawn(async move { data_plane.publish(whose.as_ref()).await });
+        let done = match task.await {
             Ok(done) => done,
             Err(error) => Err(answer::internal("a publication did not end", &error)),
         };

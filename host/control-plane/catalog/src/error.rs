@@ -1,6 +1,7 @@
 //! Why a call of the catalog failed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tidegate_types::{Digest, UnixMillis};
 
@@ -16,6 +17,15 @@ pub enum CatalogError {
     /// The name is taken by something else.
     #[error("the name `{name}` is taken by a {what}")]
     Taken { what: &'static str, name: String },
+    /// Another node reports itself under the name.
+    #[error(
+        "the node's name `{name}` is taken: a node on {place} shares this catalog under it, and was \
+         seen {} s ago; give each node a name of its own (`node.name`, in the environment \
+         TIDEGATE_NODE__NAME), or, where that one is gone for good, start again in {} s \
+         (catalog.node_lost_after)",
+        seen_ago.as_secs(), free_in.as_secs() + 1
+    )]
+    NodeNameTaken { name: String, place: String, seen_ago: Duration, free_in: Duration },
     /// An argument breaks its rule.
     #[error("{0}")]
     Invalid(String),

@@ -106,6 +106,7 @@ fn status(context: &Context, tenant: &str) -> anyhow::Result<()> {
             ("candidate", "/rollout/digest"),
             ("stage", "/rollout/stage"),
             ("rollback to", "/rollback_to/number"),
+            ("cannot run here", "/failing/0/detail"),
         ],
         &[("/rules", RULES), ("/nodes", NODES)],
     )?;

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidegate_admin_api::{
-    ActiveRule, BoxFuture, Certified, DataPlane, LogRequest, ParquetLimits, ReplayProgress,
-    ReplayRequest, Workbench,
+    ActiveRule, BoxFuture, Certified, DataPlane, FailingRevision, LogRequest, ParquetLimits,
+    ReplayProgress, ReplayRequest, Workbench,
 };
 use tidegate_catalog::{CasePolicy, Catalog, CatalogError, TableCells};
 use tidegate_event::{Schema, SchemaLimits};
@@ -28,6 +28,7 @@ use tidegate_types::{EventId, Lsn, Problem, ProblemType, Status, TenantId};
 use tidegate_wal::Wal;
 use tokio::sync::mpsc;
 
+use super::in_force::failing::Failing;
 use super::warm::Warm;
 use artifacts::Parts;
 
@@ -44,6 +45,8 @@ pub(super) struct Node {
     schemas: SchemaLimits,
     /// Revisions that run.
     pub(super) warm: Warm,
+    /// Revisions that cannot run here.
+    pub(super) failing: Failing,
     /// What tenants and revisions share.
     tables: Arc<TableCache>,
     /// The version of the desired state that is in force.
@@ -72,6 +75,7 @@ impl Node {
             wal: wal.clone(),
             schemas,
             warm: Warm::default(),
+            failing: Failing::default(),
             tables: Arc::default(),
             applied: AtomicU64::new(0),
             publishing: tokio::sync::Mutex::default(),
@@ -149,18 +153,26 @@ impl DataPlane for Node {
         Box::pin(async move { self.build(&tenant, &document, None).await.map(drop) })
     }
 
-    fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
+    fn publish<'a>(&'a self, whose: Option<&'a TenantId>) -> BoxFuture<'a, Result<(), Problem>> {
         Box::pin(async move {
             let mut limited = self.publishing.lock().await;
-            match self.snapshot(&mut limited).await {
-                Ok((snapshot, version)) => {
-                    self.gateway.publish(snapshot);
-                    self.applied.store(version, Ordering::Release);
-                    Ok(())
-                }
-                Err(error) => Err(Problem::new(ProblemType::Internal, format!("{error:#}"))),
+            if let Some(tenant) = whose {
+                self.failing.forget_all(tenant);
+            }
+            let made = self.snapshot(&mut limited).await;
+            let internal = |detail| Problem::new(ProblemType::Internal, detail);
+            let (snapshot, version) = made.map_err(|error| internal(format!("{error:#}")))?;
+            self.gateway.publish(snapshot);
+            self.applied.store(version, Ordering::Release);
+            match whose.and_then(|tenant| self.failing_of(tenant)) {
+                Some(reason) => Err(internal(format!("cannot run on this node: {reason}"))),
+                None => Ok(()),
             }
         })
+    }
+
+    fn failing(&self) -> Vec<FailingRevision> {
+        self.failing.list()
     }
 
     fn check_limits(&self, of_component: bool, limits: &Value) -> Result<(), String> {

@@ -1,6 +1,9 @@
-//! From what the catalog says is desired to a snapshot that requests can read.
+//! From what the catalog says is desired to a snapshot that requests can read. A tenant whose revision
+//! cannot run keeps what it had, and no other tenant is concerned.
 
-use std::collections::HashMap;
+pub(super) mod failing;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,8 +29,19 @@ struct Desired {
     limits: Vec<OwnLimits>,
 }
 
+impl Desired {
+    /// The revisions that are to run.
+    fn wanted(&self) -> HashSet<(TenantId, Digest)> {
+        let active = self.active.iter().map(|(tenant, _, stored)| (tenant.clone(), stored.digest));
+        let candidates = self.rollouts.values();
+        let candidates = candidates.map(|one| (one.tenant.clone(), one.candidate.digest));
+        active.chain(candidates).collect()
+    }
+}
+
 impl Node {
-    /// A revision that runs: one that is in force or was not long ago, or else a new one.
+    /// A revision that runs: one that is in force or was not long ago, or else a new one. One that
+    /// could not be made to run is not tried by this, but every so often beside it.
     pub(super) async fn running(
         &self,
         tenant: &TenantId,
@@ -36,12 +50,41 @@ impl Node {
         if let Some(known) = self.warm.get(tenant, &stored.digest) {
             return Ok(known);
         }
+        match self.failing.why(tenant, &stored.digest) {
+            Some(why) => Err(anyhow::Error::msg(why)),
+            None => self.make(tenant, stored).await,
+        }
+    }
+
+    /// Makes a revision run. Whether it does is noted.
+    async fn make(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredRevision,
+    ) -> anyhow::Result<Arc<Revision>> {
+        let is_known = self.failing.why(tenant, &stored.digest).is_some();
+        match self.try_to_make(tenant, stored).await {
+            Ok(revision) => {
+                self.warm.keep(tenant, &revision);
+                self.failing.forget(tenant, &stored.digest);
+                Ok(revision)
+            }
+            Err(error) => {
+                self.failing.note(tenant, stored, is_known, &format!("{error:#}"));
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_to_make(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredRevision,
+    ) -> anyhow::Result<Arc<Revision>> {
         let earlier = self.earlier(tenant, stored).await?;
         let built = self.build(tenant, &stored.document, earlier.as_ref()).await;
         let built = built.map_err(|problems| anyhow::anyhow!("{}", told(&problems)));
-        let revision = Arc::new(built.with_context(|| format!("the revision of tenant {tenant}"))?);
-        self.warm.keep(tenant, &revision);
-        Ok(revision)
+        Ok(Arc::new(built.with_context(|| format!("the revision of tenant {tenant}"))?))
     }
 
     /// What rules of a revision fall back to: of the active one, what it replaced; of a candidate,
@@ -74,36 +117,65 @@ impl Node {
 
     /// What is desired, made to run, and its version. What has not changed is taken as it is.
     /// `limited` is who has limits of their own.
+    ///
+    /// # Errors
+    /// Where the catalog cannot be read. What cannot run is noted, and left out for its tenant alone.
     pub(super) async fn snapshot(
         &self,
         limited: &mut Vec<limits::Owner>,
     ) -> anyhow::Result<(Snapshot, u64)> {
-        let desired = self.ask(read).await?;
-        limits::apply(&self.plugins, desired.limits, limited);
+        let mut desired = self.ask(read).await?;
+        limits::apply(&self.plugins, std::mem::take(&mut desired.limits), limited);
+        self.failing.retain(&desired.wanted());
         let before = self.gateway.snapshot();
         let mut tenants = Vec::with_capacity(desired.active.len());
+        let mut stuck = Vec::new();
         for (tenant, activation, stored) in desired.active {
-            let revision = self.running(&tenant, &stored).await?;
             let known = before.in_force(&tenant);
-            let rollout = match desired.rollouts.get(&tenant) {
-                Some(wanted) => Some(self.rollout(&tenant, wanted, known, &revision).await?),
-                None => None,
-            };
-            let in_force = known.filter(|known| {
-                let same_rollout = known.rollout.as_ref().map(|rollout| rollout.id)
-                    == rollout.as_ref().map(|rollout| rollout.id);
-                let watched = known.watch.as_ref().map(|watch| watch.sequence);
-                let same_watch = watched == activation.thresholds.map(|_| activation.sequence);
-                Arc::ptr_eq(&known.revision, &revision) && same_rollout && same_watch
-            });
-            let in_force = in_force.cloned().unwrap_or_else(|| {
-                let watch = watch(&activation, known, &revision);
-                Arc::new(InForce { revision, rollout, watch })
-            });
-            tenants.push((tenant, in_force));
+            let rollout = desired.rollouts.get(&tenant);
+            match (self.in_force(&tenant, &activation, &stored, rollout, known).await, known) {
+                (Ok(in_force), _) => tenants.push((tenant, in_force)),
+                (Err(_), Some(known)) => tenants.push((tenant, kept(known, rollout))),
+                (Err(_), None) => stuck.push((tenant, stored.digest)),
+            }
         }
         self.warm.retain(tenants.iter().map(|(tenant, in_force)| (tenant, &**in_force)));
-        Ok((Snapshot::new(desired.keys.into_iter().map(key), tenants), desired.version))
+        let keys = desired.keys.into_iter().map(key);
+        Ok((Snapshot::new(keys, tenants).with_stuck(stuck), desired.version))
+    }
+
+    /// What decides a tenant's events. A candidate that cannot run is left out: the active revision
+    /// judges its share.
+    async fn in_force(
+        &self,
+        tenant: &TenantId,
+        activation: &Activation,
+        stored: &StoredRevision,
+        rollout: Option<&RunningRollout>,
+        known: Option<&Arc<InForce>>,
+    ) -> anyhow::Result<Arc<InForce>> {
+        let revision = self.running(tenant, stored).await?;
+        let rollout = match rollout {
+            Some(wanted) => self.rollout(tenant, wanted, known, &revision).await.ok(),
+            None => None,
+        };
+        let same = known.filter(|known| {
+            let same_rollout = known.rollout.as_ref().map(|rollout| rollout.id)
+                == rollout.as_ref().map(|rollout| rollout.id);
+            let watched = known.watch.as_ref().map(|watch| watch.sequence);
+            let same_watch = watched == activation.thresholds.map(|_| activation.sequence);
+            Arc::ptr_eq(&known.revision, &revision) && same_rollout && same_watch
+        });
+        Ok(same.cloned().unwrap_or_else(|| {
+            let watch = watch(activation, known, &revision);
+            Arc::new(InForce { revision, rollout, watch })
+        }))
+    }
+
+    /// Why a tenant's active revision or its candidate does not run, where one does not.
+    pub(super) fn failing_of(&self, tenant: &TenantId) -> Option<String> {
+        let of_tenant = self.failing.list().into_iter().find(|one| one.tenant == *tenant);
+        of_tenant.map(|failing| failing.reason)
     }
 
     async fn rollout(
@@ -145,6 +217,18 @@ fn read(catalog: &Catalog) -> Result<Desired, tidegate_catalog::CatalogError> {
         keys: catalog.all_keys()?,
         limits: catalog.own_limits()?,
     })
+}
+
+/// What stays in force where the active revision cannot run: the one before it, and what is tried
+/// beside it, if that is still tried. Its own activation is over, and nothing to be taken back.
+fn kept(known: &Arc<InForce>, wanted: Option<&RunningRollout>) -> Arc<InForce> {
+    let is_wanted = |own: &&Rollout| wanted.is_some_and(|wanted| wanted.rollout.id == own.id);
+    let rollout = known.rollout.as_ref().filter(is_wanted);
+    if known.watch.is_none() && known.rollout.is_some() == rollout.is_some() {
+        return Arc::clone(known);
+    }
+    let (revision, rollout) = (Arc::clone(&known.revision), rollout.cloned());
+    Arc::new(InForce { revision, rollout, watch: None })
 }
 
 /// What a revision is held against that was activated with thresholds.

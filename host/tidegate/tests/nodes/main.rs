@@ -2,6 +2,9 @@
 #![cfg(feature = "postgres")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
+mod stuck;
+mod twins;
+
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,6 +43,15 @@ fn wait_active_on(node: &Gateway, tenant: &Tenant, digest: &str, count: usize) {
     let deadline = Instant::now() + PATIENCE;
     while active_on(node, tenant, digest) != count {
         assert!(Instant::now() < deadline, "not on {count} nodes: {}", node.log());
+    }
+}
+
+/// Waits until something is so, which this node has to do something for.
+fn wait_until(node: &Gateway, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it is never so: {}", node.log());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

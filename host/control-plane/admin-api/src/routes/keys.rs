@@ -58,7 +58,7 @@ async fn create_and_publish(
     let owner = tenant.clone();
     let made = state.catalog(move |catalog| catalog.create_key(&owner, new)).await;
     let (key, record) = made?;
-    if let Err(problem) = state.publish().await {
+    if let Err(problem) = state.publish(None).await {
         // Nobody will ever know this key.
         let id = record.id;
         state.catalog(move |catalog| catalog.discard_key(&tenant, &id)).await?;
@@ -91,7 +91,7 @@ pub(super) async fn revoke(
         let record = changing.catalog(revoked).await?;
         // A revocation is never taken back: where it cannot be put in force now, it will be with
         // the next publication.
-        changing.publish().await.map_err(|problem| {
+        changing.publish(None).await.map_err(|problem| {
             let detail = format!(
                 "the key is revoked but may still work; revoke it again: {}",
                 problem.detail

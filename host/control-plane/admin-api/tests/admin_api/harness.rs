@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_admin_api::{
     ActiveRule, AdminState, AdminToken, BoxFuture, Certified, ComponentRegistry, DataPlane,
-    HeldDecision, HeldFilter, HeldGroup, Inspection, Limits, LogRequest, NotSettled, ParquetLimits,
-    ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage, Settled, Verdict, Workbench,
-    serve,
+    FailingRevision, HeldDecision, HeldFilter, HeldGroup, Inspection, Limits, LogRequest,
+    NotSettled, ParquetLimits, ReplayProgress, ReplayRequest, Rest, ServeError, SettlePage,
+    Settled, Verdict, Workbench, serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, CasePolicy, Catalog, Selector, TableCells};
 use tidegate_types::problem::ProblemPart;
@@ -179,8 +179,12 @@ impl DataPlane for Plane {
         Box::pin(async move { if wrong.is_empty() { Ok(()) } else { Err(wrong) } })
     }
 
-    fn publish(&self) -> BoxFuture<'_, Result<(), Problem>> {
+    fn publish<'a>(&'a self, _whose: Option<&'a TenantId>) -> BoxFuture<'a, Result<(), Problem>> {
         Box::pin(self.look())
+    }
+
+    fn failing(&self) -> Vec<FailingRevision> {
+        Vec::new()
     }
 
     fn check_limits(&self, _of_component: bool, limits: &Value) -> Result<(), String> {
@@ -212,7 +216,11 @@ impl DataPlane for Plane {
         _request: &'a ReplayRequest,
         _progress: &'a ReplayProgress,
     ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({ "diff": {} })) })
+        Box::pin(async {
+            self.waiting.notify_one();
+            self.trials.acquire().await.expect("never torn down").forget();
+            Ok(json!({ "diff": {} }))
+        })
     }
 
     fn explain<'a>(

@@ -1,4 +1,4 @@
-//! Changes outlive their clients, and a shutdown waits for them.
+//! Changes outlive their clients, and a shutdown waits for them, but not for replays.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -76,4 +76,22 @@ async fn a_shutdown_does_not_wait_for_ever() {
     let _stream = activation_at_the_gate(&gateway).await;
     assert!(matches!(gateway.stop().await, Err(ServeError::ChangeUnfinished(_))));
     drop(idle);
+}
+
+/// A replay can take hours, and changes nothing: it is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_does_not_wait_for_replays() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path()).await;
+    furnished(&gateway).await;
+    gateway.post("/v1/tenants/acme/revisions", document("one")).await.expect(201);
+    gateway.plane.close_trials();
+    for _ in 0..3 {
+        let begin = "/v1/tenants/acme/revisions/1/replays";
+        let begun = gateway.call("POST", begin, "", b"").await.expect(202);
+        let view = gateway.get(&format!("/v1/tenants/acme/replays/{}", begun["id"])).await;
+        assert_eq!(view.expect(200)["state"], "running");
+    }
+    gateway.plane.waiting.notified().await;
+    gateway.stop().await.unwrap();
 }

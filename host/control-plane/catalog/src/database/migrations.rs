@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     Step { every: QUARANTINE_JOBS, postgres: "", sqlite: "" },
     Step { every: PREPARATIONS, postgres: "", sqlite: "" },
     Step { every: CASES, postgres: "", sqlite: "" },
+    Step { every: INSTANCES, postgres: "", sqlite: "" },
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it
@@ -278,6 +279,12 @@ CREATE TABLE case_policies (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE admission_jobs ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+";
+
+/// Whose a node's name is; empty for nobody's. And where that one lives.
+const INSTANCES: &str = "
+ALTER TABLE nodes ADD COLUMN instance TEXT NOT NULL DEFAULT '';
+ALTER TABLE nodes ADD COLUMN place TEXT NOT NULL DEFAULT '';
 ";
 
 /// Takes the steps that are missing, each in a transaction of its own.

@@ -1,6 +1,7 @@
 //! Several nodes: the version of what they run, word of it, and what they report.
 
 mod bulk;
+mod names;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::keys::new_key;
 use crate::place::{Place, document, name, tenant};
 
 pub(crate) use bulk::jobs_run_one_at_a_time_and_go_on_where_they_were_noted;
+pub(crate) use names::a_name_is_one_nodes_until_it_leaves_or_is_lost;
 
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
@@ -94,8 +96,9 @@ pub(crate) fn watches_end_and_are_few(place: &Place) {
 }
 
 fn report(name: &str) -> NodeReport {
-    let (name, release) = (name.to_owned(), "0.1.0".to_owned());
-    NodeReport { name, release, started_at: UnixMillis(5), version_applied: 3 }
+    let (instance, place) = (format!("folder of {name}"), format!("home of {name}"));
+    let (name, release, started_at) = (name.to_owned(), "0.1.0".to_owned(), UnixMillis(5));
+    NodeReport { name, instance, place, release, started_at, version_applied: 3 }
 }
 
 pub(crate) fn nodes_are_seen_lost_and_replaced(place: &Place) {
@@ -162,6 +165,11 @@ pub(crate) fn nodes_report_on_revisions(place: &Place) {
     let details = catalog.node_revisions(&acme, lost_after).unwrap();
     assert!(details.iter().all(|revision| revision.detail == "what happened"));
 
+    let failed = catalog.failed_revisions().unwrap();
+    let failed: Vec<_> =
+        failed.iter().map(|(owner, one)| (owner, one.node.as_str(), one.digest)).collect();
+    assert_eq!(failed, [(&acme, "b", two)]);
+
     // However many there were, the newest and the active one are kept.
     for number in 3..60 {
         tell("a", number, NodeRevisionState::Compiled).unwrap();
@@ -170,6 +178,17 @@ pub(crate) fn nodes_report_on_revisions(place: &Place) {
     assert!(found.len() <= 19, "{}", found.len());
     assert!(found.contains(&(a(), two, active, false)));
     assert!(found.contains(&(a(), Digest::of(&[59]), compiled, false)));
+
+    // Whoever asks for a revision asks anew; once.
+    let asked = catalog.store_revision(&acme, &document("a")).unwrap().into_inner().digest;
+    let failed = || catalog.failed_revisions().unwrap().len();
+    catalog.report_revision("b", &acme, &asked, NodeRevisionState::Failed, "").unwrap();
+    assert_eq!(failed(), 2);
+    catalog.prepare(&acme, &asked).unwrap();
+    assert_eq!(failed(), 1);
+    catalog.report_revision("b", &acme, &asked, NodeRevisionState::Failed, "").unwrap();
+    catalog.prepare(&acme, &asked).unwrap();
+    assert_eq!(failed(), 2);
 
     let long_ago = "UPDATE nodes SET seen_at = seen_at - 61000 WHERE name = 'a'";
     place.sql(long_ago, long_ago);

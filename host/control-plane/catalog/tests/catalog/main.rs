@@ -76,5 +76,6 @@ suite! {
     fleet: what_nodes_run_has_a_version, a_watch_is_told_by_its_own_process,
         a_watch_looks_where_nobody_tells_it, watches_end_and_are_few,
         nodes_are_seen_lost_and_replaced, nodes_report_on_revisions,
+        a_name_is_one_nodes_until_it_leaves_or_is_lost,
         jobs_run_one_at_a_time_and_go_on_where_they_were_noted;
 }

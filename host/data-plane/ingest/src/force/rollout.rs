@@ -36,7 +36,7 @@ pub struct Watch {
 }
 
 /// A candidate that is tried.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rollout {
     /// The number that the control plane knows it by.
     pub id: u64,

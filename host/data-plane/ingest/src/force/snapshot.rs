@@ -15,6 +15,8 @@ pub struct Snapshot {
     keys: HashMap<Digest, ApiKey, ahash::RandomState>,
     /// Those that have an active revision.
     tenants: HashMap<TenantId, Arc<InForce>, ahash::RandomState>,
+    /// Those that have one which cannot run on this node, and had none before that can.
+    stuck: HashMap<TenantId, Digest, ahash::RandomState>,
 }
 
 /// An API key, without the key.
@@ -60,7 +62,20 @@ impl Snapshot {
         keys: impl IntoIterator<Item = (Digest, ApiKey)>,
         tenants: impl IntoIterator<Item = (TenantId, Arc<InForce>)>,
     ) -> Self {
-        Self { keys: keys.into_iter().collect(), tenants: tenants.into_iter().collect() }
+        let stuck = HashMap::default();
+        Self { keys: keys.into_iter().collect(), tenants: tenants.into_iter().collect(), stuck }
+    }
+
+    /// The same with tenants whose active revision cannot run on this node: their events are put off.
+    #[must_use]
+    pub fn with_stuck(self, stuck: impl IntoIterator<Item = (TenantId, Digest)>) -> Self {
+        Self { stuck: stuck.into_iter().collect(), ..self }
+    }
+
+    /// The active revision of a tenant, where it cannot run on this node and none is in force.
+    #[must_use]
+    pub fn stuck(&self, id: &TenantId) -> Option<&Digest> {
+        self.stuck.get(id)
     }
 
     pub(crate) fn key(&self, hash: &Digest) -> Option<&ApiKey> {

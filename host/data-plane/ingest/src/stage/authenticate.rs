@@ -50,7 +50,7 @@ impl Producer {
 ///
 /// # Errors
 /// 401 for a missing, unknown or expired key, 403 for a revoked one or one that may not write, 503
-/// where the tenant has no active revision.
+/// where the tenant has no active revision, or one that cannot run on this node.
 pub fn authenticate(snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Producer, Problem> {
     let unauthenticated = |detail: &str| Problem::new(ProblemType::Unauthenticated, detail);
     let mut given = headers.get_all("x-api-key").iter();
@@ -75,12 +75,27 @@ pub fn authenticate(snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Pro
     if !key.scopes.write {
         return Err(forbidden("the API key lacks the scope events:write"));
     }
-    let in_force = snapshot.in_force(&key.tenant).cloned().ok_or_else(|| {
-        let detail = "an administrator must activate a revision for this tenant first";
-        Problem::new(ProblemType::NoRevision, detail).retry_after(5000)
-    })?;
+    let in_force = snapshot.in_force(&key.tenant).cloned();
+    let in_force = in_force.ok_or_else(|| nothing_in_force(snapshot, &key.tenant))?;
     let (tenant, expires_at) = (key.tenant.clone(), key.expires_at);
     Ok(Producer { tenant, in_force, expires_at, snapshot: Arc::downgrade(snapshot) })
+}
+
+fn nothing_in_force(snapshot: &Snapshot, tenant: &TenantId) -> Problem {
+    let problem = match snapshot.stuck(tenant) {
+        None => {
+            let detail = "an administrator must activate a revision for this tenant first";
+            Problem::new(ProblemType::NoRevision, detail)
+        }
+        Some(digest) => {
+            let detail = format!(
+                "the tenant's active revision {digest} cannot run on this node; it is tried again by \
+                 itself, and the tenant's status tells an administrator why"
+            );
+            Problem::new(ProblemType::Unavailable, detail)
+        }
+    };
+    problem.retry_after(5000)
 }
 
 fn is_past(time: Option<UnixMillis>) -> bool {

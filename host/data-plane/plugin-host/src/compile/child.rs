@@ -1,15 +1,21 @@
 //! The child that compiles: reads a component from standard input, writes code to standard output,
-//! and an error for people to standard error. It bounds itself before it reads a byte.
+//! and an error for people to standard error. It bounds itself before it reads a byte, and does not
+//! outlive the gateway that started it, however that ended.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::engine::Purpose;
 
 /// Stack of the compiling thread: hostile functions can make the compiler recurse.
 const STACK_BYTES: usize = 64 << 20;
+
+/// Stack of the thread that waits for the end of the gateway.
+const WATCH_STACK_BYTES: usize = 64 << 10;
 
 /// Runs as the child. `arguments` are address space in bytes, CPU seconds, the bound on input in
 /// bytes, and what the code is for.
@@ -33,6 +39,7 @@ pub(super) const UNABLE: u8 = 3;
 fn run(arguments: &[String]) -> Result<(), (u8, String)> {
     let unable = |message: String| (UNABLE, message);
     let Bounds { input, purpose } = prepare(arguments).map_err(unable)?;
+    end_with_gateway().map_err(|error| unable(error.to_string()))?;
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(input).read_to_end(&mut bytes);
     read.map_err(|error| unable(error.to_string()))?;
@@ -51,6 +58,25 @@ fn run(arguments: &[String]) -> Result<(), (u8, String)> {
         .map_err(|message| (REFUSED, message))?;
     let mut out = io::stdout().lock();
     out.write_all(&code).and_then(|()| out.flush()).map_err(|error| unable(error.to_string()))
+}
+
+/// Ends this process as soon as nobody can read its output any more: a gateway that was killed could
+/// not tell it to.
+fn end_with_gateway() -> io::Result<()> {
+    let watch = || {
+        let output = io::stdout();
+        loop {
+            // That its other end is closed is told without being asked for.
+            let mut pipe = [PollFd::new(&output, PollFlags::empty())];
+            match poll(&mut pipe, None) {
+                Ok(_) => std::process::exit(i32::from(UNABLE)),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("gateway-watch".into());
+    thread.stack_size(WATCH_STACK_BYTES).spawn(watch).map(drop)
 }
 
 struct Bounds {

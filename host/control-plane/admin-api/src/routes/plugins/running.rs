@@ -120,7 +120,7 @@ async fn set(
     let done = state.change(async move {
         let work = move |catalog: &Catalog| catalog.set_limits(&tenant, component.as_ref(), &set);
         changing.catalog(work).await?;
-        changing.publish().await
+        changing.publish(None).await
     });
     done.await?;
     answer::ok(&limits)

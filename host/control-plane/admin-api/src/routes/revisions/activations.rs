@@ -46,7 +46,7 @@ pub(in crate::routes) async fn activate(
         let followed = tenant.clone();
         let work = move |catalog: &Catalog| catalog.activate(&tenant, &digest, thresholds, &by);
         let put = changing.catalog(work).await?;
-        let made = publish_or_withdraw(&changing, put).await?;
+        let made = publish_or_withdraw(&changing, &followed, put).await?;
         // What failed is logged, and told by the history: the revision asked for is in force.
         drop(follow::catch_up(&changing, &followed).await);
         Ok(made)
@@ -74,7 +74,7 @@ pub(crate) async fn take_back_to(
 ) -> Result<Activation, Problem> {
     let changing = state.clone();
     let activation = state.change(async move {
-        let owner = tenant.clone();
+        let (owner, whose) = (tenant.clone(), tenant.clone());
         let target = changing.catalog(move |catalog| catalog.rollback_target(&owner)).await?;
         if let Some(target) = target {
             let (owner, which) = (tenant.clone(), Selector::Digest(target.digest));
@@ -91,7 +91,7 @@ pub(crate) async fn take_back_to(
         }
         let work = move |catalog: &Catalog| catalog.roll_back(&tenant, only, &by, &reason);
         let made = changing.catalog(work).await?;
-        publish_or_withdraw(&changing, Put::Created(made)).await
+        publish_or_withdraw(&changing, &whose, Put::Created(made)).await
     });
     activation.await
 }
@@ -133,12 +133,15 @@ pub(super) fn is_usable(revision: &StoredRevision) -> Result<(), Problem> {
 
 pub(crate) async fn publish_or_withdraw(
     state: &AdminState,
+    tenant: &TenantId,
     put: Put<Activation>,
 ) -> Result<Activation, Problem> {
-    let Err(problem) = state.publish().await else { return Ok(put.into_inner()) };
+    let Err(problem) = state.publish(Some(tenant)).await else { return Ok(put.into_inner()) };
     if let Put::Created(activation) = put {
         let sequence = activation.sequence;
         state.catalog(move |catalog| catalog.withdraw_activation(sequence)).await?;
+        // What failed is told by the problem that follows.
+        drop(state.publish(None).await);
         tracing::warn!(sequence, %problem, "activation withdrawn");
     }
     Err(problem)

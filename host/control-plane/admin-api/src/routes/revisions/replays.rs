@@ -1,6 +1,7 @@
 //! `/v1/tenants/{tenant}/replays`: a revision judges stored events again, and the difference is
 //! kept. A replay reads and changes nothing, so it lives in this process alone: after a restart it
-//! is gone, and may be asked for again.
+//! is gone, and may be asked for again. Its id is never another one's, in no later process either:
+//! whoever looks after a restart is told that it is gone.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,7 +48,8 @@ pub(crate) struct Replays(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    next: u64,
+    /// The id given last; 0 where none was.
+    last: u64,
     all: VecDeque<Arc<Replay>>,
 }
 
@@ -77,9 +79,10 @@ impl Replays {
             };
             kept.all.remove(ended);
         }
-        kept.next += 1;
+        // Counted from the moment of the first, which no process before has reached.
+        kept.last = if kept.last == 0 { UnixMillis::now().0 } else { kept.last + 1 };
         let replay = Arc::new(Replay {
-            id: kept.next,
+            id: kept.last,
             tenant: tenant.clone(),
             number,
             begun: UnixMillis::now(),
@@ -95,7 +98,8 @@ impl Replays {
         let kept = self.lock();
         let found = kept.all.iter().find(|one| Some(one.id) == id && one.tenant == *tenant);
         found.cloned().ok_or_else(|| {
-            let detail = "there is no such replay; replays end with the gateway's process";
+            let detail = "there is no such replay here: one ends with the process of its gateway, \
+                          and makes room for newer ones; begin it again";
             Problem::new(ProblemType::NotFound, detail)
         })
     }
@@ -169,11 +173,19 @@ pub(in crate::routes) async fn create(
         let done = if running.progress.is_cancelled() {
             Ok(json!({}))
         } else {
-            work.data_plane.replay(&running.tenant, &wanted, &running.progress).await
+            tokio::select! {
+                done = work.data_plane.replay(&running.tenant, &wanted, &running.progress) => done,
+                () = work.stopping.cancelled() => Err(stopped()),
+            }
         };
         *running.result() = Some(done);
     });
     answer::accepted(&format!("/v1/tenants/{tenant}/replays/{}", replay.id), &replay.view())
+}
+
+/// A node that stops waits for no replay.
+fn stopped() -> Problem {
+    Problem::new(ProblemType::Unavailable, "the gateway stops; begin the replay again")
 }
 
 fn wanted(body: ReplayBody, candidate: StoredRevision) -> Result<ReplayRequest, Problem> {

@@ -98,7 +98,7 @@ async fn publish_or_end(
     tenant: &TenantId,
     put: Put<RolloutRecord>,
 ) -> Result<RolloutRecord, Problem> {
-    let Err(problem) = state.publish().await else { return Ok(put.into_inner()) };
+    let Err(problem) = state.publish(Some(tenant)).await else { return Ok(put.into_inner()) };
     if let Put::Created(rollout) = put {
         let (owner, reason) = (tenant.clone(), problem.to_string());
         let end = move |catalog: &Catalog| {
@@ -106,6 +106,8 @@ async fn publish_or_end(
             catalog.end_rollout(&owner, Some(rollout.id), how, ITSELF, &reason)
         };
         state.catalog(end).await?;
+        // What failed is told by the problem that follows.
+        drop(state.publish(None).await);
         tracing::warn!(tenant = tenant.as_str(), %problem, "rollout withdrawn");
     }
     Err(problem)
@@ -125,7 +127,7 @@ pub(crate) async fn take_back(
             catalog.end_rollout(&tenant, Some(id), how, ITSELF, &reason)
         };
         let ended = changing.catalog(end).await?;
-        changing.publish().await?;
+        changing.publish(None).await?;
         Ok(ended)
     });
     ended.await
@@ -146,7 +148,7 @@ pub(in crate::routes) async fn stop(
             catalog.end_rollout(&tenant, None, RolloutEnd::Stopped, &by, &reason)
         };
         let ended = changing.catalog(end).await?;
-        changing.publish().await?;
+        changing.publish(None).await?;
         Ok(ended)
     });
     answer::ok(&view(&ended.await?))

@@ -64,10 +64,10 @@ async fn derive(
     checked.map_err(|parts| {
         answer::invalid("the active revision cannot use the table's new generation", parts)
     })?;
-    let by = act::who();
+    let (by, whose) = (act::who(), tenant.clone());
     let work = move |catalog: &Catalog| catalog.activate_derived(&tenant, &document, &from, &by);
     let put = state.catalog(work).await?;
-    publish_or_withdraw(state, put).await
+    publish_or_withdraw(state, &whose, put).await
 }
 
 /// The members that an upload's answer has of it.

@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
+use super::names;
 use crate::CatalogError;
 use crate::catalog::{Catalog, tenants};
 use crate::database::{self, Row, Transaction, columns, params};
 
 /// How many revisions of a tenant a node reports on.
 const REVISIONS_KEPT: u32 = 16;
+
+/// Failures of all nodes that are listed.
+const FAILED_LISTED: u32 = 1000;
 
 /// Characters of a report's detail.
 const DETAIL_CHARS: usize = 1000;
@@ -23,6 +27,10 @@ const DETAIL_CHARS: usize = 1000;
 pub struct NodeReport {
     /// Other nodes of the catalog have other names.
     pub name: String,
+    /// Which node it is, however often it is started: no other has the same.
+    pub instance: String,
+    /// Where it lives, for people.
+    pub place: String,
     /// The version of its program.
     pub release: String,
     pub started_at: UnixMillis,
@@ -77,13 +85,15 @@ pub struct NodeRevision {
     pub is_lost: bool,
 }
 
-const NODES: &str = "n.name, n.program_release, n.started_at, n.version_applied, n.seen_at";
+const NODES: &str = "n.name, n.program_release, n.started_at, n.version_applied, n.seen_at, \
+                     n.instance, n.place";
 
 impl Catalog {
     /// Notes that a node is there.
     ///
     /// # Errors
-    /// [`CatalogError::Full`] at the limit of nodes, none of which is lost for `lost_after`.
+    /// [`CatalogError::Full`] at the limit of nodes, none of which is lost for `lost_after`;
+    /// [`CatalogError::NodeNameTaken`] where another node has taken the name.
     pub fn report_node(
         &self,
         report: &NodeReport,
@@ -91,23 +101,39 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.write(|transaction| {
             let now = transaction.now()?;
-            self.make_room(transaction, &report.name, lost_before(now, lost_after))?;
-            transaction.execute(
-                "INSERT INTO nodes (name, program_release, started_at, version_applied, seen_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5) \
-                 ON CONFLICT (name) DO UPDATE SET program_release = excluded.program_release, \
-                 started_at = excluded.started_at, version_applied = excluded.version_applied, \
-                 seen_at = excluded.seen_at",
-                params![
-                    &report.name,
-                    &report.release,
-                    columns::signed(report.started_at.0),
-                    columns::signed(report.version_applied),
-                    columns::signed(now.0),
-                ],
-            )?;
-            Ok(())
+            if let Some(other) = names::held_by_another(transaction, report)? {
+                return Err(other.taken(report, now, lost_after));
+            }
+            self.put_node(transaction, report, now, lost_after)
         })
+    }
+
+    /// The row of a node, as it is now.
+    pub(super) fn put_node(
+        &self,
+        transaction: &dyn Transaction,
+        report: &NodeReport,
+        now: UnixMillis,
+        lost_after: Duration,
+    ) -> Result<(), CatalogError> {
+        self.make_room(transaction, &report.name, lost_before(now, lost_after))?;
+        transaction.execute(
+            "INSERT INTO nodes (name, program_release, started_at, version_applied, seen_at, \
+             instance, place) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (name) DO UPDATE SET program_release = excluded.program_release, \
+             started_at = excluded.started_at, version_applied = excluded.version_applied, \
+             seen_at = excluded.seen_at, instance = excluded.instance, place = excluded.place",
+            params![
+                &report.name,
+                &report.release,
+                columns::signed(report.started_at.0),
+                columns::signed(report.version_applied),
+                columns::signed(now.0),
+                &report.instance,
+                &report.place,
+            ],
+        )?;
+        Ok(())
     }
 
     /// A place for a node: those that are lost go, the longest lost first.
@@ -205,22 +231,44 @@ impl Catalog {
         self.read(|transaction| {
             let lost_before = lost_before(transaction.now()?, lost_after);
             columns::list(transaction, sql, params![tenant.as_str()], |row| {
-                Ok(NodeRevision {
-                    node: row.get(0)?,
-                    digest: columns::digest(row, 1)?,
-                    state: state(row, 2)?,
-                    detail: row.get(3)?,
-                    at: columns::time(row, 4)?,
-                    is_lost: row.get::<i64>(5)? < lost_before,
-                })
+                let is_lost = row.get::<i64>(5)? < lost_before;
+                revision(row, is_lost)
             })
         })
     }
 }
 
-fn lost_before(now: UnixMillis, lost_after: Duration) -> i64 {
+impl Catalog {
+    /// Revisions that cannot be run on a node, of all tenants: by node, newest report first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn failed_revisions(&self) -> Result<Vec<(TenantId, NodeRevision)>, CatalogError> {
+        let sql = "SELECT r.node, r.digest, r.state, r.detail, r.reported_at, r.tenant_id \
+                   FROM node_revisions AS r WHERE r.state = 'failed' \
+                   ORDER BY r.node, r.reported_at DESC, r.tenant_id, r.digest LIMIT ?1";
+        self.read(|transaction| {
+            columns::list(transaction, sql, params![FAILED_LISTED], |row| {
+                Ok((columns::parsed(row, 5)?, revision(row, false)?))
+            })
+        })
+    }
+}
+
+pub(super) fn lost_before(now: UnixMillis, lost_after: Duration) -> i64 {
     let lost_after = u64::try_from(lost_after.as_millis()).unwrap_or(u64::MAX);
     columns::signed(now.0.saturating_sub(lost_after))
+}
+
+fn revision(row: &Row, is_lost: bool) -> database::Result<NodeRevision> {
+    Ok(NodeRevision {
+        node: row.get(0)?,
+        digest: columns::digest(row, 1)?,
+        state: state(row, 2)?,
+        detail: row.get(3)?,
+        at: columns::time(row, 4)?,
+        is_lost,
+    })
 }
 
 fn node(row: &Row, lost_before: i64) -> database::Result<NodeRecord> {
@@ -229,6 +277,8 @@ fn node(row: &Row, lost_before: i64) -> database::Result<NodeRecord> {
         release: row.get(1)?,
         started_at: columns::time(row, 2)?,
         version_applied: columns::number(row, 3)?,
+        instance: row.get(5)?,
+        place: row.get(6)?,
     };
     let seen_at = columns::time(row, 4)?;
     Ok(NodeRecord { report, seen_at, is_lost: columns::signed(seen_at.0) < lost_before })

@@ -10,7 +10,8 @@ use crate::database::{columns, params};
 use crate::{CatalogError, Selector};
 
 impl Catalog {
-    /// Has all nodes fetch and compile a revision. Asking again changes nothing.
+    /// Has all nodes fetch and compile a revision. Where it failed before, they try it anew. Asking
+    /// again meanwhile changes nothing.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`] for an unknown tenant or revision.
@@ -23,6 +24,11 @@ impl Catalog {
             if known == Some(*digest) {
                 return Ok(Desired::Same(()));
             }
+            transaction.execute(
+                "DELETE FROM node_revisions \
+                 WHERE tenant_id = ?1 AND digest = ?2 AND state = 'failed'",
+                params![tenant.as_str(), digest.0],
+            )?;
             transaction.execute(
                 "INSERT INTO preparations (tenant_id, digest, asked_at) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (tenant_id) DO UPDATE SET digest = excluded.digest, \
