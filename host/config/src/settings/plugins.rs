@@ -40,7 +40,7 @@ section! {
         /// Calls after which an instance is replaced, about.
         retire_after_calls: u32 = count("1024", "1", "1000000");
         /// Instances that exist at once.
-        max_instances: u32 = count("512", "1", "100000");
+        max_instances: u32 = count("2048", "1", "100000");
         /// Calls of one tenant that run at once; more wait.
         max_calls_per_tenant: usize = count("16", "1", "10000");
         /// Calls of one tenant that wait at once; more are answered 429.

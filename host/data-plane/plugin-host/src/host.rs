@@ -21,6 +21,7 @@ use crate::engine::Purpose;
 use crate::evaluate::instance::{ConfigureError, Fault};
 use crate::evaluate::pool::Pool;
 use crate::evaluate::registry::{Registry, RuleKey};
+use crate::evaluate::rule::lane::{Pace, SlowLane};
 use crate::evaluate::rule::{Breaker, Rule};
 use crate::evaluate::source::Source;
 use crate::evaluate::{PlanRule, Tables};
@@ -75,6 +76,7 @@ pub struct PluginHost {
     rules: Arc<Registry>,
     /// Turns for calls that are longer than a slice: half of the workers are left to short ones.
     long_calls: Arc<LongCalls>,
+    slow_lane: Arc<SlowLane>,
     tenants: Tenants,
     observations: Observations,
     /// One change of limits at a time.
@@ -123,7 +125,9 @@ impl PluginHost {
         let compiler = Compiler::new(compile)?;
         tick(&engine, limits.epoch_tick).map_err(HostError::Thread)?;
         let limits = arc_swap::ArcSwap::from_pointee(limits);
-        let long_calls = Arc::new(LongCalls::new(workers.div_ceil(2)));
+        let turns = workers.div_ceil(2);
+        let (long_calls, slow_lane) =
+            (Arc::new(LongCalls::new(turns)), Arc::new(SlowLane::new(turns)));
         let rules = Arc::<Registry>::default();
         rules.memory.set_budget(limits.load().warm_memory_bytes);
         let _sweeping = sweep(Arc::clone(&rules), clock.clone()).map_err(HostError::Thread)?;
@@ -137,6 +141,7 @@ impl PluginHost {
             workers,
             rules,
             long_calls,
+            slow_lane,
             tenants,
             observations: Observations::default(),
             changing,
@@ -321,6 +326,7 @@ impl PluginHost {
             source,
             manifest,
             pool: Pool::new(self.workers),
+            pace: Pace::default(),
             limits: arc_swap::ArcSwap::from_pointee(limits),
             breaker: Breaker::default(),
         });
@@ -350,8 +356,8 @@ impl PluginHost {
         config: String,
     ) -> Source {
         let (long_calls, rules) = (Arc::clone(&self.long_calls), Arc::clone(&self.rules));
-        let tenant = self.tenants.nobody();
-        Source { engine, prepared, config, long_calls, tenant, rules }
+        let (tenant, slow_lane) = (self.tenants.nobody(), Arc::clone(&self.slow_lane));
+        Source { engine, prepared, config, long_calls, slow_lane, tenant, rules }
     }
 }
 

@@ -76,7 +76,7 @@ impl Default for Limits {
             log_lines_per_call: 32,
             log_bytes_per_call: 4096,
             retire_after_calls: 1024,
-            max_instances: 512,
+            max_instances: 2048,
             max_calls_per_tenant: 16,
             max_waiting_per_tenant: 256,
             tenant_cpu_share: Duration::from_millis(500),

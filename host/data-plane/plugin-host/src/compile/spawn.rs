@@ -51,6 +51,8 @@ pub(super) async fn run(
         )
         .arg(purpose.argument())
         .env_clear()
+        // glibc would set 64 MiB of the address space aside for each thread, and one thread compiles.
+        .env("MALLOC_ARENA_MAX", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -65,8 +65,12 @@ impl Pool {
         self.shelves.get(worker() % self.shelves.len())
     }
 
+    /// A store of this worker's, otherwise one of another's: to start one takes longer than to move
+    /// one, and takes memory.
     pub(crate) fn take(&self) -> Option<Instance> {
-        self.shelf()?.lock().ok()?.pop().map(|idle| idle.instance)
+        let own = self.shelf()?.lock().ok()?.pop();
+        let idle = own.or_else(|| self.shelves().find_map(|mut shelf| shelf.pop()))?;
+        Some(idle.instance)
     }
 
     /// Puts a store back after a call that went well.

@@ -5,14 +5,17 @@
 //! rule's policy. Single events that were joined are judged one by one instead. A single row that ran out of time or memory is tried once more on a fresh store.
 
 mod breaker;
+pub(crate) mod lane;
 mod watch;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tidegate_types::{Digest, UnixMillis};
 
 pub(crate) use breaker::Breaker;
 use breaker::{Entry, Thresholds};
+use lane::Pace;
 pub(crate) use watch::Cost;
 use watch::Watch;
 
@@ -59,9 +62,26 @@ pub(crate) struct Rule {
     pub(crate) source: Source,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) pool: Pool,
+    pub(crate) pace: Pace,
     /// Of this tenant and component; they change while the rule runs.
     pub(crate) limits: arc_swap::ArcSwap<Limits>,
     pub(crate) breaker: Breaker,
+}
+
+/// A call that was run.
+struct Ran {
+    instance: Instance,
+    result: Result<Checked, Fault>,
+    /// Where it is known.
+    cost: Option<Cost>,
+}
+
+/// Runs a call, on whatever thread this is polled.
+async fn run(mut instance: Instance, call: Call, limits: impl Deref<Target = Limits>) -> Ran {
+    let watch = Watch::start();
+    let result = instance.evaluate(call, &limits).await;
+    let cost = watch.stop(instance.spent(&limits));
+    Ran { instance, result, cost }
 }
 
 /// A fault of one call.
@@ -212,15 +232,20 @@ impl Rule {
             }
         };
         let result = match started {
-            Ok(mut instance) => {
+            Ok(instance) => {
                 let call = Call {
                     batch: Arc::clone(work.batch),
                     rows: rows.to_vec(),
                     tables: Arc::clone(work.tables),
                 };
-                let watch = Watch::start();
-                let result = instance.evaluate(call, &limits).await;
-                if let Some(cpu) = watch.stop(instance.spent(&limits)) {
+                let Ran { mut instance, result, cost } = if self.pace.is_slow() {
+                    let running = run(instance, call, Arc::clone(&limits));
+                    self.source.slow_lane.run(running).await.ok_or(NotRun::Exhausted)?
+                } else {
+                    run(instance, call, &**limits).await
+                };
+                self.pace.note(instance.spent(&limits).is_some() || result.is_err());
+                if let Some(cpu) = cost {
                     self.source.tenant.charge(cpu.all());
                     work.meters.cpu(cpu);
                 }

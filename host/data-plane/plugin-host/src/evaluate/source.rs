@@ -6,6 +6,7 @@ use wasmtime::Engine;
 
 use super::instance::{ConfigureError, Fault, Instance};
 use super::registry::Registry;
+use super::rule::lane::SlowLane;
 use crate::guest::bindings::contract;
 use crate::guest::contract::Prepared;
 use crate::guest::meter::LongCalls;
@@ -19,6 +20,7 @@ pub(crate) struct Source {
     pub(crate) config: String,
     /// Turns that there are for long calls, of all tenants.
     pub(crate) long_calls: Arc<LongCalls>,
+    pub(crate) slow_lane: Arc<SlowLane>,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) rules: Arc<Registry>,
 }

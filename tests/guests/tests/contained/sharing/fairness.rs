@@ -152,3 +152,29 @@ async fn turns_can_be_added_while_calls_wait() {
         assert_contained("more turns", &answer.expect("room"), &[], "");
     }
 }
+
+/// A rule that is known to take long leaves the thread that asks to others, even where its slices have
+/// no end: whether it takes long itself, or ends in a fault after it had the host do much.
+#[tokio::test]
+async fn slow_rules_leave_the_workers_to_others() {
+    let bomb = json!({ "mode": "lookup-bomb", "amount": 1000, "table": "table" });
+    for config in [burning(), bomb] {
+        let host = host_by(patient(), Clock::System);
+        let rule = admit(&host, &tenant("slow"), "hostile", &config, OnFault::Quarantine).await;
+        let slow = Plan::new(vec![rule.expect("admitted")]).expect("a plan");
+        let poisoned = events(1, &[0]);
+        for _ in 0..2 {
+            judge(&slow, &poisoned).await;
+        }
+        host.set_limits(Limits { slice: Duration::from_secs(5), ..patient() });
+        let (mut turns, mut call) = (0u64, std::pin::pin!(judge(&slow, &poisoned)));
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut call => break,
+                () = tokio::task::yield_now() => turns += 1,
+            }
+        }
+        assert!(turns > 20, "{config}: this thread was free {turns} times");
+    }
+}
