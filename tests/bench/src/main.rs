@@ -32,13 +32,14 @@ struct Arguments {
 
 type Bench = fn(usize) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("plugin-host", plugin_host::run),
     ("http", http::run),
     ("plugins/swaps", plugins::swaps::run),
     ("plugins/nodes", plugins::nodes::run),
     ("plugins/fleet", plugins::fleet::run),
     ("plugins/neighbours", plugins::neighbours::run),
+    ("plugins/slow", plugins::neighbours::slow),
 ];
 
 fn main() -> anyhow::Result<ExitCode> {

@@ -7,7 +7,8 @@ use anyhow::{Context as _, ensure};
 use tidegate_testkit::{Gateway, Tenant};
 
 use super::load::{Load, Measured};
-use super::{BUILT_IN, SETTINGS, draft, is_judged_by, revision, stored};
+use super::stored::{self, Resident};
+use super::{BUILT_IN, SETTINGS, draft, is_judged_by, revision};
 use crate::report::Row;
 
 const TENANTS: usize = 200;
@@ -26,47 +27,15 @@ struct Own {
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let gateway = Gateway::start_with(&SETTINGS);
     let first = set_up(&gateway, 0)?;
-    let alone = [first.tenant.clone()];
-    let steady = |tenants| Load {
-        gateway: &gateway,
-        tenants,
-        connections: 8,
-        batch: 20,
-        pace: Some(Duration::from_millis(10)),
-        members: "",
-    };
-    let hold = |count: usize| {
-        move |phase: &super::load::Phase| {
-            (0..=count).for_each(|round| phase.hold(round, HELD));
-            Ok(())
-        }
-    };
-    let (one, ()) = steady(&alone).during(hold(rounds))?;
-    let memory_of_one = stored::resident_mib(&gateway)?;
-
+    let (one, memory_of_one) = hold(&gateway, &[first.tenant.clone()], rounds)?;
     let mut fleet = vec![first];
     for number in 1..TENANTS {
         fleet.push(set_up(&gateway, number)?);
     }
     let tenants: Vec<_> = fleet.iter().map(|own| own.tenant.clone()).collect();
-    let (all, ()) = steady(&tenants).during(hold(rounds))?;
-    let memory_of_all = stored::resident_mib(&gateway)?;
+    let (all, memory_of_all) = hold(&gateway, &tenants, rounds)?;
+    let (beside, changes) = while_one_changes(&gateway, &fleet, rounds)?;
 
-    let (changing, others) = tenants.split_first().context("there are tenants")?;
-    let own = fleet.first().context("there are tenants")?;
-    let (beside, swaps) = steady(others).during(|phase| {
-        let mut swaps = 0;
-        for round in 0..=rounds {
-            phase.hold(2 * round, HELD);
-            phase.set(2 * round + 1);
-            swaps += swap_for(&gateway, changing, own, HELD)?;
-            phase.settle();
-        }
-        Ok(swaps)
-    })?;
-    for measured in [&one, &all, &beside] {
-        ensure!(measured.refused.is_empty(), "batches were refused: {:?}", measured.refused);
-    }
     let sent = one.sent + all.sent + beside.sent;
     let stored = stored::events(&gateway)?;
     ensure!(stored == sent, "{stored} events are stored of {sent}");
@@ -75,36 +44,66 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
         let judged = is_judged_by(&mut connection, &own.tenant, "last", &own.name)?;
         ensure!(judged, "{} is judged by another's rules", own.name);
     }
-    let pairs = |with: &Measured, without: &Measured| {
-        (1..=rounds)
-            .map(|round| Ok((with.p99_ms(round)?, without.p99_ms(round)?)))
-            .collect::<anyhow::Result<Vec<_>>>()
+    let tails = (1..=rounds).map(|round| Ok((all.p99_ms(round)?, one.p99_ms(round)?)));
+    let tails = tails.collect::<anyhow::Result<Vec<_>>>()?;
+    let together = format!("{TENANTS} tenants x 3 components");
+    let row = |case: &str, unit, figures: &[(f64, f64)]| {
+        Row::of("plugins/fleet", format!("{together}, {case}; against one tenant"), unit, figures)
     };
-    let changes =
-        (1..=rounds).map(|round| Ok((beside.p99_ms(2 * round + 1)?, beside.p99_ms(2 * round)?)));
-    let changes = changes.collect::<anyhow::Result<Vec<_>>>()?;
+    let memory = |kind: fn(&Resident) -> f64| [(kind(&memory_of_all), kind(&memory_of_one))];
     Ok(vec![
-        Row::of(
-            "plugins/fleet",
-            "200 tenants x 3 components, 16,000 events/s, p99; against one tenant",
-            "ms",
-            &pairs(&all, &one)?,
-        ),
-        Row::of(
-            "plugins/fleet",
-            "200 tenants x 3 components, resident memory; against one tenant",
-            "MiB",
-            &[(memory_of_all, memory_of_one)],
-        ),
-        Row::of(
-            "plugins/fleet",
-            format!(
-                "199 tenants while one activates every 100 ms ({swaps} times), p99; against none"
-            ),
-            "ms",
-            &changes,
-        ),
+        row("16,000 events/s, p99", "ms", &tails),
+        row("resident memory", "MiB", &memory(|it| it.all_mib)),
+        row("memory that no files back", "MiB", &memory(|it| it.anonymous_mib)),
+        changes,
     ])
+}
+
+/// 16,000 events a second.
+fn steady<'a>(gateway: &'a Gateway, tenants: &'a [Tenant]) -> Load<'a> {
+    let pace = Some(Duration::from_millis(10));
+    Load { gateway, tenants, connections: 8, batch: 20, pace, members: "" }
+}
+
+/// Some rounds of tenants posting, a phase each, and the memory in use after that.
+fn hold(
+    gateway: &Gateway,
+    tenants: &[Tenant],
+    rounds: usize,
+) -> anyhow::Result<(Measured, Resident)> {
+    let (measured, ()) = steady(gateway, tenants).during(|phase| {
+        // The first round warms up and does not count.
+        (0..=rounds).for_each(|round| phase.hold(round, HELD));
+        Ok(())
+    })?;
+    ensure!(measured.refused.is_empty(), "batches were refused: {:?}", measured.refused);
+    Ok((measured, stored::resident(gateway)?))
+}
+
+/// All but the first tenant post; in every other phase, the first one activates.
+fn while_one_changes(
+    gateway: &Gateway,
+    fleet: &[Own],
+    rounds: usize,
+) -> anyhow::Result<(Measured, Row)> {
+    let (changing, others) = fleet.split_first().context("there are tenants")?;
+    let others: Vec<_> = others.iter().map(|own| own.tenant.clone()).collect();
+    let (measured, swaps) = steady(gateway, &others).during(|phase| {
+        let mut swaps = 0;
+        for round in 0..=rounds {
+            phase.hold(2 * round, HELD);
+            phase.set(2 * round + 1);
+            swaps += changing.swap_for(gateway, HELD)?;
+            phase.settle();
+        }
+        Ok(swaps)
+    })?;
+    ensure!(measured.refused.is_empty(), "batches were refused: {:?}", measured.refused);
+    let pair = |round| Ok((measured.p99_ms(2 * round + 1)?, measured.p99_ms(2 * round)?));
+    let pairs = (1..=rounds).map(pair).collect::<anyhow::Result<Vec<_>>>()?;
+    let case =
+        format!("the others while one activates every 100 ms ({swaps} times), p99; against none");
+    Ok((measured, Row::of("plugins/fleet", case, "ms", &pairs)))
 }
 
 /// Uploads three components that differ from everybody else's, and activates them.
@@ -127,6 +126,23 @@ impl Own {
         let [required, expectations, normalize] = &self.components;
         revision(name, [required, expectations, normalize])
     }
+
+    /// Activates two revisions in turn for a time; answers how often.
+    fn swap_for(&self, gateway: &Gateway, time: Duration) -> anyhow::Result<u32> {
+        let drafts =
+            ["other", &self.name].map(|name| draft(gateway, &self.tenant, &self.revision(name)));
+        let (begun, mut count) = (Instant::now(), 0);
+        let [other, own] = drafts;
+        let digests = [other?, own?];
+        while begun.elapsed() < time {
+            for digest in &digests {
+                self.tenant.activate_digest(gateway, digest);
+                count += 1;
+                std::thread::sleep(BETWEEN);
+            }
+        }
+        Ok(count)
+    }
 }
 
 /// The component with a custom section of its own, so that it is another one by digest.
@@ -139,21 +155,4 @@ fn marked(component: &[u8], mark: &str) -> anyhow::Result<Vec<u8>> {
     ensure!(size < 0x80, "the size is one byte of LEB128");
     let head = [0, size, u8::try_from(NAME.len())?];
     Ok([component, &head, NAME.as_bytes(), mark.as_bytes()].concat())
-}
-
-/// Activates two revisions of a tenant in turn for a time; answers how often.
-fn swap_for(gateway: &Gateway, tenant: &Tenant, own: &Own, time: Duration) -> anyhow::Result<u32> {
-    let drafted = [
-        draft(gateway, tenant, &own.revision("other"))?,
-        draft(gateway, tenant, &own.revision(&own.name))?,
-    ];
-    let (begun, mut count) = (Instant::now(), 0);
-    while begun.elapsed() < time {
-        for digest in &drafted {
-            tenant.activate_digest(gateway, digest);
-            count += 1;
-            std::thread::sleep(BETWEEN);
-        }
-    }
-    Ok(count)
 }

@@ -11,7 +11,7 @@ use tidegate_testkit::{Connection, Gateway, Tenant};
 /// Numbers events of all loads of a run, so that no id comes twice.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A load.
+/// A load. Who is told to come again after some time does so.
 pub(crate) struct Load<'a> {
     pub(crate) gateway: &'a Gateway,
     /// Who posts: each connection goes over all of them in turn.
@@ -56,6 +56,8 @@ pub(crate) struct Measured {
     micros: BTreeMap<usize, Vec<u64>>,
     /// Events sent.
     pub(crate) sent: u64,
+    /// Batches that were answered 202.
+    pub(crate) taken: u64,
     /// Answers that were not 202, by status: how many, and the first of them.
     pub(crate) refused: BTreeMap<u16, (u64, String)>,
 }
@@ -79,6 +81,15 @@ impl Measured {
             self.refused.entry(status).or_insert((0, first)).0 += count;
         }
         self.sent += other.sent;
+        self.taken += other.taken;
+    }
+}
+
+/// Waits for so long, or until all is over.
+fn wait(time: Duration, over: &AtomicBool) {
+    let until = Instant::now() + time;
+    while Instant::now() < until && !over.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -144,9 +155,14 @@ impl Load<'_> {
             )?;
             let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             measured.sent += self.batch as u64;
-            if answer.status != 202 {
+            if answer.status == 202 {
+                measured.taken += 1;
+            } else {
                 let text = || (0, format!("{}: {}", tenant.id, answer.text()));
                 measured.refused.entry(answer.status).or_insert_with(text).0 += 1;
+                let seconds = answer.header("retry-after").and_then(|text| text.parse().ok());
+                wait(Duration::from_secs(seconds.unwrap_or(0)), stop);
+                due = Instant::now();
             }
             if phase != Phase::NONE {
                 measured.micros.entry(phase).or_default().push(micros);

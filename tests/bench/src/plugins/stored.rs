@@ -1,4 +1,4 @@
-//! What a gateway has stored, by its manifest.
+//! What a gateway has stored, by its manifest, and the memory that it uses.
 
 use tidegate_storage::manifest;
 use tidegate_testkit::Gateway;
@@ -11,10 +11,20 @@ pub(crate) fn events(gateway: &Gateway) -> anyhow::Result<u64> {
     Ok(files.filter(|file| !file.path.starts_with("dispositions/")).map(|file| file.rows).sum())
 }
 
-/// Memory of the gateway's process that is in use, in MiB.
-pub(crate) fn resident_mib(gateway: &Gateway) -> anyhow::Result<f64> {
+/// Memory of a process that is in use.
+pub(crate) struct Resident {
+    pub(crate) all_mib: f64,
+    /// Without what is backed by files, such as compiled code, which the kernel can take back.
+    pub(crate) anonymous_mib: f64,
+}
+
+/// What the gateway's process uses now.
+pub(crate) fn resident(gateway: &Gateway) -> anyhow::Result<Resident> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
-    Ok(kib.ok_or_else(|| anyhow::anyhow!("the kernel tells no VmRSS"))? / 1024.0)
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0).ok_or_else(|| anyhow::anyhow!("the kernel tells no {name}"))
+    };
+    Ok(Resident { all_mib: of("VmRSS")?, anonymous_mib: of("RssAnon")? })
 }

@@ -91,6 +91,11 @@ pub(super) fn running(mode: &str, amount: u64) -> Value {
     config
 }
 
+/// Finds what there is to find, and nothing else.
+pub(super) fn honest() -> Value {
+    json!({ "mode": "honest" })
+}
+
 /// Takes some ten milliseconds for each batch.
 pub(super) fn slow() -> Value {
     json!({ "mode": "burn", "always": true, "amount": 10_000_000 })
