@@ -27,7 +27,7 @@ struct Own {
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let gateway = Gateway::start_with(&SETTINGS);
     let first = set_up(&gateway, 0)?;
-    let (one, memory_of_one) = hold(&gateway, &[first.tenant.clone()], rounds)?;
+    let (one, memory_of_one) = hold(&gateway, std::slice::from_ref(&first.tenant), rounds)?;
     let mut fleet = vec![first];
     for number in 1..TENANTS {
         fleet.push(set_up(&gateway, number)?);
