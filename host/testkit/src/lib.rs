@@ -1,5 +1,5 @@
 //! What tests and benchmarks share: a real gateway process in a temporary folder, a
-//! tenant with its key, an OCI registry, and HTTP as bytes on a socket. For tests alone: it panics
+//! tenant with its key, components, an OCI registry, and HTTP as bytes on a socket. For tests alone: it panics
 //! where a test would fail.
 
 #![allow(
@@ -8,6 +8,7 @@
     reason = "a failed step of a test is a panic"
 )]
 
+pub mod component;
 pub mod gateway;
 pub mod http;
 pub mod postgres;

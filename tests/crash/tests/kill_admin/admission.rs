@@ -9,7 +9,6 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tidegate_crash::{log, seed};
-use tidegate_golden::CaseFile;
 use tidegate_testkit::gateway::binary;
 use tidegate_testkit::{Gateway, Tenant};
 use tidegate_types::Digest;
@@ -23,16 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A good component of its own, which has to be compiled: the built-in rule with one case, which
 /// holds this text.
 fn component(text: &str) -> Vec<u8> {
-    let case = json!({
-        "config": { "fields": [{ "pointer": "/id" }] },
-        "events": [{ "id": text }, {}],
-        "expect": { "findings": [
-            { "row": 1, "code": "missing", "severity": "hard", "pointer": "/id" },
-        ] },
-    });
-    let case = CaseFile { file: "ids.json".to_owned(), text: case.to_string() };
-    tidegate_golden::pack(tidegate_plugins::find("required").unwrap().component, vec![case])
-        .unwrap()
+    let required = tidegate_plugins::find("required").unwrap().component;
+    tidegate_testkit::component::of_its_own(required, text)
 }
 
 /// The version and the job of a component.

@@ -1,21 +1,14 @@
 //! Events that were judged while a rule faulted too often are explained as they were judged.
 
 use serde_json::{Value, json};
-use tidegate_golden::CaseFile;
 use tidegate_testkit::{Gateway, Tenant};
 
 use crate::{JSON, ok, ok_event, start};
 
 /// The built-in rule as a component of the tenant's own, which differs by its cases alone.
 fn own() -> Vec<u8> {
-    let case = json!({
-        "config": { "fields": [{ "pointer": "/id" }] },
-        "events": [{ "id": 1 }],
-        "expect": { "findings": [] },
-    });
-    let case = CaseFile { file: "ids.json".to_owned(), text: case.to_string() };
-    tidegate_golden::pack(tidegate_plugins::find("required").unwrap().component, vec![case])
-        .unwrap()
+    let required = tidegate_plugins::find("required").unwrap().component;
+    tidegate_testkit::component::of_its_own(required, "own")
 }
 
 /// A revision whose rule of the same name looks at a field with this component.

@@ -10,7 +10,6 @@ mod limited;
 mod quotas;
 
 use serde_json::{Value, json};
-use tidegate_golden::CaseFile;
 use tidegate_testkit::{Gateway, Tenant};
 
 const JSON: &str = "application/json";
@@ -24,16 +23,8 @@ fn start_with(settings: &[(&str, &str)]) -> (Gateway, Tenant) {
 
 /// A good component of its own: the built-in rule with one case, which holds this text.
 fn component(text: &str) -> Vec<u8> {
-    let case = json!({
-        "config": { "fields": [{ "pointer": "/id" }] },
-        "events": [{ "id": text }, {}],
-        "expect": { "findings": [
-            { "row": 1, "code": "missing", "severity": "hard", "pointer": "/id" },
-        ] },
-    });
-    let case = CaseFile { file: "ids.json".to_owned(), text: case.to_string() };
-    tidegate_golden::pack(tidegate_plugins::find("required").unwrap().component, vec![case])
-        .unwrap()
+    let required = tidegate_plugins::find("required").unwrap().component;
+    tidegate_testkit::component::of_its_own(required, text)
 }
 
 fn states(job: &Value) -> Vec<&str> {
