@@ -45,3 +45,12 @@ pub struct Finding {
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub detail: Arc<str>,
 }
+
+impl Finding {
+    /// The host's code where a rule could not judge the event.
+    pub const FAULT: &str = "rule-fault";
+    /// The host's code where an earlier version of the rule judged in its place.
+    pub const FALLBACK: &str = "rule-fallback";
+    /// The host's code where a patch of the rule does not fit the event.
+    pub const PATCH_CONFLICT: &str = "patch-conflict";
+}

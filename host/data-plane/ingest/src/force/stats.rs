@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use tidegate_plugin_host::Judgement;
-use tidegate_types::Severity;
+use tidegate_types::{Finding, Severity};
 
 /// Four buckets for each power of two of microseconds: a bucket's bounds are a quarter apart.
 const BUCKETS: usize = 4 * 32;
-
-/// The code of a finding that the host makes for a fault.
-const FAULT: &str = "rule-fault";
 
 /// Counts since the revision was built on this node.
 #[derive(Debug)]
@@ -94,7 +91,7 @@ impl Stats {
 }
 
 pub(crate) fn is_faulted(judgement: &Judgement) -> bool {
-    judgement.findings.iter().any(|finding| &*finding.code == FAULT)
+    judgement.findings.iter().any(|finding| &*finding.code == Finding::FAULT)
 }
 
 fn bucket(micros: u64) -> usize {
@@ -210,7 +207,7 @@ mod tests {
         let judgements = [
             Judgement::default(),
             with(Severity::Warn, "late"),
-            with(Severity::Soft, FAULT),
+            with(Severity::Soft, Finding::FAULT),
             with(Severity::Hard, "wrong"),
         ];
         stats.judged(&judgements, Duration::from_micros(100));

@@ -18,9 +18,6 @@ const MAX_NAMES: usize = 1000;
 /// Samples of each kind of flip.
 const MAX_SAMPLES: usize = 10;
 
-/// The code under which the plugin host tells that a rule's fall-back judged.
-const FALLBACK: &str = "rule-fallback";
-
 /// The verdicts that a flip is between.
 const VERDICTS: [Status; 3] = [Status::Accepted, Status::Quarantined, Status::Rejected];
 
@@ -136,7 +133,7 @@ impl Diff {
 
 /// Says a finding that a rule's fall-back judged?
 fn tells_fallback(finding: &Finding) -> bool {
-    &*finding.code == FALLBACK
+    &*finding.code == Finding::FALLBACK
 }
 
 fn micros(time: Duration) -> u64 {

@@ -386,7 +386,7 @@ impl PlanRule {
             said.faults.iter().map(|(row, _)| *row).chain(said.refused.iter().copied()).collect();
         for row in rows.iter().filter(|row| !unjudged.contains(row)) {
             let (rule, code, detail) =
-                (self.name.clone(), "rule-fallback".into(), Arc::clone(&detail));
+                (self.name.clone(), Finding::FALLBACK.into(), Arc::clone(&detail));
             let severity = Severity::Warn;
             self.replaced(judgements, *row, fallback.as_stand_in());
             self.find(judgements, *row, Finding { rule, code, severity, pointer: None, detail });
@@ -420,7 +420,7 @@ impl PlanRule {
                 OnFault::Pass => Severity::Warn,
                 OnFault::Reject => Severity::Hard,
             };
-            let (rule, code) = (self.name.clone(), "rule-fault".into());
+            let (rule, code) = (self.name.clone(), Finding::FAULT.into());
             by.find(judgements, row, Finding { rule, code, severity, pointer: None, detail: why });
         }
         for patch in said.patches {
@@ -464,7 +464,7 @@ impl PlanRule {
                 patch::encode(&mut judgement.patches, patch).is_ok()
             });
         if !encoded {
-            let (rule, code) = (self.name.clone(), "patch-conflict".into());
+            let (rule, code) = (self.name.clone(), Finding::PATCH_CONFLICT.into());
             let detail =
                 "a value on the way is neither an object nor an array, or the element is not there"
                     .into();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_types::{Digest, RuleName, Severity, TenantId};
+use tidegate_types::{Digest, Finding, RuleName, Severity, TenantId};
 
 use super::{CPU_BOUNDS_MICROS, FAULTS, Histogram, SEVERITIES, Totals, WAIT_BOUNDS_MICROS};
 use crate::evaluate::instance::FaultKind;
@@ -18,7 +18,7 @@ const MOST_NAMES: usize = 512;
 /// Stands for all names beyond.
 const OTHER: &str = "other";
 /// What the host itself finds in a rule's name.
-const HOST_CODES: [&str; 3] = ["rule-fault", "rule-fallback", "patch-conflict"];
+const HOST_CODES: [&str; 3] = [Finding::FAULT, Finding::FALLBACK, Finding::PATCH_CONFLICT];
 
 /// Whose counters they are.
 pub(crate) type Key = (TenantId, Digest, RuleName);
