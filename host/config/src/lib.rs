@@ -27,7 +27,8 @@ pub use settings::durability::{Dedup, Storage, Wal};
 pub use settings::plugins::{Compile, Plugins, Schemas};
 pub use settings::registries::Registries;
 pub use settings::serving::{
-    Admin, Endpoint, InFlightStatus, Ingress, Log, LogFormat, LogLevel, Node, Workers,
+    AccessLog, Admin, ClientAddress, Endpoint, InFlightStatus, Ingress, Keys, Log, LogFormat,
+    LogLevel, Node, OverQuota, Quotas, Workers,
 };
 
 use section::{Base, Reader, Section};
@@ -43,6 +44,8 @@ pub struct Config {
     pub workers: Workers,
     pub ingress: Ingress,
     pub admin: Admin,
+    pub keys: Keys,
+    pub quotas: Quotas,
     pub catalog: Catalog,
     pub dedup: Dedup,
     pub wal: Wal,
@@ -58,7 +61,7 @@ pub struct Config {
 macro_rules! with_sections {
     ($then:ident) => {
         $then! {
-            node: Node, workers: Workers, ingress: Ingress, admin: Admin, catalog: Catalog,
+            node: Node, workers: Workers, ingress: Ingress, admin: Admin, keys: Keys, quotas: Quotas, catalog: Catalog,
             dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, registries: Registries, log: Log
         }
     };

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::section::{Described, Section};
 use crate::source::variable;
 use crate::{
-    Admin, Catalog, Compile, Dedup, Ingress, Log, Node, Plugins, Registries, Schemas, Storage, Wal,
-    Workers,
+    Admin, Catalog, Compile, Dedup, Ingress, Keys, Log, Node, Plugins, Quotas, Registries, Schemas,
+    Storage, Wal, Workers,
 };
 
 const INTRODUCTION: &str = "\

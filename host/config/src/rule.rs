@@ -4,6 +4,7 @@
 //! test reads them all.
 
 pub(crate) mod choice;
+pub(crate) mod network;
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -240,5 +241,34 @@ impl Rule for NodeName {
 
     fn bounds_text(&self) -> String {
         "1 to 63 of letters, digits, `-`, `_` and `.`".to_owned()
+    }
+}
+
+/// What API keys name after `tg_`.
+pub(crate) struct Environment;
+
+impl Rule for Environment {
+    type Out = String;
+
+    fn default(&self, _: &Base) -> String {
+        "live".to_owned()
+    }
+
+    fn parse(&self, value: &Value) -> Result<String, String> {
+        let fits = |text: &String| {
+            (1..=16).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+        };
+        text_of(value).filter(fits).ok_or_else(|| {
+            format!("{} is not an environment: write {}", quoted(value), self.bounds_text())
+        })
+    }
+
+    fn default_text(&self) -> String {
+        "live".to_owned()
+    }
+
+    fn bounds_text(&self) -> String {
+        "1 to 16 of 0-9 and a-z".to_owned()
     }
 }

@@ -189,13 +189,13 @@ fn wrong_values_are_told_with_what_to_write() {
 fn unknown_keys_and_sections_are_told() {
     check_bad(
         "[log]\ncolour = true\n",
-        "log.colour @ tidegate.toml: there is no such key; [log] has format, level",
+        "log.colour @ tidegate.toml: there is no such key; [log] has access, access_lines, format, level",
     );
     check_bad(
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
+    let sections = "node, workers, ingress, admin, keys, quotas, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );
@@ -215,7 +215,9 @@ fn variables_are_told_by_name() {
     );
     assert_eq!(
         of("TIDEGATE_LOG__COLOUR", "1"),
-        ["log.colour @ TIDEGATE_LOG__COLOUR: there is no such key; [log] has format, level"]
+        [
+            "log.colour @ TIDEGATE_LOG__COLOUR: there is no such key; [log] has access, access_lines, format, level"
+        ]
     );
     assert_eq!(
         of("TIDEGATE_INGRESS_ADDRESS", "127.0.0.1:1"),

@@ -24,7 +24,7 @@ fn expect(answer: &Response, statuses: &[u16]) -> Value {
 }
 
 impl Tenant {
-    /// Makes a tenant and a key that may write and read.
+    /// Makes a tenant and a key that may write and read, as much as it likes.
     #[must_use]
     pub fn create(gateway: &Gateway, id: &str) -> Self {
         let body = json!({ "id": id }).to_string();
@@ -32,7 +32,9 @@ impl Tenant {
             &gateway.admin("POST", "/v1/tenants", "application/json", body.as_bytes()),
             &[200, 201],
         );
-        let body = json!({ "name": "test", "scopes": ["events:write", "events:read"] }).to_string();
+        let scopes = ["events:write", "events:read"];
+        let body =
+            json!({ "name": "test", "scopes": scopes, "rate_limit": 1_000_000_000 }).to_string();
         let path = format!("/v1/tenants/{id}/keys");
         let answer =
             expect(&gateway.admin("POST", &path, "application/json", body.as_bytes()), &[201]);

@@ -22,6 +22,7 @@ use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, NodeReport};
 use tidegate_config::{Config, LogFormat};
 use tidegate_ingest::Gateway;
 use tidegate_plugin_host::PluginHost;
+use tidegate_quota::LocalBuckets;
 use tidegate_storage::Storage;
 use tidegate_types::Digest;
 use tidegate_wal::Wal;
@@ -87,6 +88,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let guarding = tokio::spawn(guard::run(Arc::clone(&parts.gateway), parts.admin.clone()));
     let converging = converge::start(&config, &parts.node, parts.report.clone()).await?;
     let trying = tokio::spawn(in_force::failing::run(Arc::clone(&parts.node)));
+    let telling = tokio::spawn(in_force::last_used::run(
+        Arc::clone(&parts.node),
+        config.keys.last_used_interval,
+    ));
     let administering =
         tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
     parts.gateway.health.set_ready();
@@ -96,6 +101,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     guarding.abort();
     converging.abort();
     trying.abort();
+    telling.abort();
     parts.gateway.health.set_draining();
     // A second signal cuts it short.
     tokio::select! {
@@ -108,6 +114,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("requests were still worked on after the drain timeout");
     }
     let administered = administering.await;
+    in_force::last_used::tell(&parts.node).await;
     // What was acknowledged is published and sealed however the listeners ended.
     close(parts.storage, parts.wal, &config).await?;
     membership::leave(Arc::clone(&parts.node.catalog), parts.report).await;
@@ -155,11 +162,20 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     // The log's lock says by now that no other process serves the folder.
     let report = membership::join(config, &catalog, ingress).await?;
     let storage = Arc::new(storage);
-    let gateway = Gateway::new(options::ingress(config)?, &config.node.name, dedup, wal.clone())
-        .context("the thread for shadows cannot be started")?;
+    let buckets = Arc::new(LocalBuckets::default());
+    let receipts = Arc::new(again::receipts::StoredReceipts(Arc::clone(&storage)));
+    let gateway = Gateway::new(
+        options::ingress(config)?,
+        &config.node.name,
+        dedup,
+        wal.clone(),
+        buckets,
+        receipts,
+    )
+    .context("the thread for shadows cannot be started")?;
     let gateway = Arc::new(gateway);
-    let node =
-        Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, options::schemas(config));
+    let settings = (options::schemas(config), options::quotas(config)?);
+    let node = Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, settings);
     let node = Arc::new(node);
     let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);
     let name = config.node.name.clone();

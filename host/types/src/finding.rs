@@ -51,6 +51,10 @@ impl Finding {
     pub const FAULT: &str = "rule-fault";
     /// The host's code where an earlier version of the rule judged in its place.
     pub const FALLBACK: &str = "rule-fallback";
+    /// The host's code where the event names another tenant than the credentials.
+    pub const OTHER_TENANT: &str = "other-tenant";
+    /// The host's code where the credentials do not cover the event's type.
+    pub const SCOPE: &str = "scope";
     /// The host's code where a patch of the rule does not fit the event.
     pub const PATCH_CONFLICT: &str = "patch-conflict";
 }

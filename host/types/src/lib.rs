@@ -1,18 +1,18 @@
 //! The words of Tidegate as types: names, ids, digests, statuses, findings, receipts, problems and
 //! the revision document. Plain data, no I/O; every other crate speaks in these.
 
-pub mod digest;
-pub mod event_id;
 pub mod finding;
+pub mod id;
 pub mod name;
 pub mod problem;
+pub mod quota;
 pub mod receipt;
 pub mod revision;
 pub mod time;
 
-pub use digest::Digest;
-pub use event_id::EventId;
 pub use finding::{Finding, Severity};
+pub use id::digest::Digest;
+pub use id::event_id::{self, EventId};
 pub use name::{EventType, RuleName, TableName, TenantId};
 pub use problem::{Problem, ProblemType};
 pub use receipt::{Receipt, Status};

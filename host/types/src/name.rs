@@ -1,5 +1,7 @@
 //! Names of tenants, event types, rules and tables: checked once, cheap to clone.
 
+pub mod secret;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

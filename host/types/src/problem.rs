@@ -73,6 +73,8 @@ problems! {
     /// The tenant's policy asks for another signature than the component has.
     SignatureRefused = 422 "signature-refused" "the component is not signed as it must be";
     TooManyRequests = 429 "too-many-requests" "the limit of requests is reached";
+    /// A quota of the key or of the tenant; `violated-policies` says which.
+    QuotaExceeded = 429 "quota-exceeded" "a quota is used up";
     HeadersTooLarge = 431 "headers-too-large" "the headers are too large";
     Internal = 500 "internal" "something went wrong on our side";
     /// A registry did not give the component that it was asked for.
@@ -104,12 +106,18 @@ pub struct Problem {
     pub kind: ProblemType,
     pub detail: String,
     /// Where in the body: a JSON pointer.
-    pub pointer: Option<String>,
+    pub pointer: Option<Box<str>>,
     /// Several places at once, where that is known.
     pub errors: Vec<ProblemPart>,
     /// When to try again, in milliseconds from now.
     pub retry_after_ms: Option<u64>,
+    /// The quotas that are used up. Problems travel as errors, so they are kept small.
+    pub violated_policies: Option<Box<ViolatedPolicies>>,
 }
+
+/// Names of quotas: `key-requests`, `tenant-events`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViolatedPolicies(pub Vec<String>);
 
 /// One of several things that are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,12 +135,13 @@ impl Problem {
             pointer: None,
             errors: Vec::new(),
             retry_after_ms: None,
+            violated_policies: None,
         }
     }
 
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.pointer = Some(pointer.into().into_boxed_str());
         self
     }
 
@@ -148,6 +157,13 @@ impl Problem {
         self
     }
 
+    /// With the quotas that are used up (draft-ietf-httpapi-ratelimit-headers, section 6).
+    #[must_use]
+    pub fn violating(mut self, policies: Vec<String>) -> Self {
+        self.violated_policies = Some(Box::new(ViolatedPolicies(policies)));
+        self
+    }
+
     /// The body, as `application/problem+json`.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
@@ -159,11 +175,14 @@ impl Problem {
         });
         if let Some(map) = body.as_object_mut() {
             if let Some(pointer) = &self.pointer {
-                map.insert("pointer".into(), pointer.clone().into());
+                map.insert("pointer".into(), pointer.to_string().into());
             }
             if !self.errors.is_empty() {
                 let errors = self.errors.iter().map(|e| serde_json::json!(e)).collect();
                 map.insert("errors".into(), errors);
+            }
+            if let Some(violated) = &self.violated_policies {
+                map.insert("violated-policies".into(), violated.0.clone().into());
             }
             if let Some(millis) = self.retry_after_ms {
                 map.insert("retry_after_ms".into(), millis.into());

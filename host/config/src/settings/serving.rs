@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::rule::choice::{OneOf, Word, some_of};
-use crate::rule::{Address, NodeName, Threads, UnderDataDir, count, size, time};
+use crate::rule::network::Networks;
+use crate::rule::{Address, Environment, NodeName, Threads, UnderDataDir, count, size, time};
 use crate::section::section;
 
 section! {
@@ -62,6 +65,17 @@ section! {
         /// How long `/readyz` says that the gateway stops while connections are still accepted, so
         /// that load balancers have gone elsewhere before the listener closes.
         drain_delay: Duration = time("0s", "0s", "10m");
+        /// Refusals of credentials in a minute, for one client address and for one key's id, that are told
+        /// as such; more are answered 429. Right credentials are not concerned.
+        max_auth_failures: u32 = count("60", "1", "1000000");
+        /// Networks of proxies whose word about the client's address counts, such as
+        /// `["10.0.0.0/8"]`.
+        trusted_proxies: Vec<IpNet> = Networks;
+        /// The header in which those proxies tell it: `forwarded` (RFC 7239) or `x-forwarded-for`. The
+        /// other one is what clients have sent.
+        client_address: ClientAddress = OneOf(ClientAddress::XForwardedFor);
+        /// Reads of single receipts that run at once; more are answered 503.
+        max_receipt_reads: usize = count("8", "1", "1000");
         /// The status for a single event whose key is in flight elsewhere: 503 for clients that
         /// retry on nothing else.
         in_flight_status: InFlightStatus = OneOf(InFlightStatus::Conflict);
@@ -79,10 +93,40 @@ section! {
 }
 
 section! {
+    /// API keys.
+    Keys in "keys" {
+        /// What new keys name after `tg_`, so that a key tells where it belongs.
+        environment: String = Environment;
+        /// So often the catalog is told when keys were used last.
+        last_used_interval: Duration = time("60s", "100ms", "1h");
+    }
+}
+
+section! {
+    /// How much tenants may send that have no quotas of their own. What keys may send is set with them.
+    Quotas in "quotas" {
+        /// Requests of a tenant in a minute; 0 for no bound.
+        tenant_requests: u64 = count("0", "0", "1000000000");
+        /// Events of a tenant in a minute; 0 for no bound.
+        tenant_events: u64 = count("0", "0", "100000000000");
+        /// Bytes of a tenant's events in a minute; 0 for no bound.
+        tenant_bytes: u64 = size("0", "0", "100TiB");
+        /// What of a batch is taken that is larger than what is left: `part`, its first events that fit, or
+        /// `nothing`.
+        over: OverQuota = OneOf(OverQuota::Part);
+    }
+}
+
+section! {
     /// What the node tells of itself.
     Log in "log" {
         /// Lines for people or for machines.
         format: LogFormat = OneOf(LogFormat::Text);
+        /// Requests for events that have a line when they are answered: those that are `refused` (400 and
+        /// above), `all` or `none`.
+        access: AccessLog = OneOf(AccessLog::Refused);
+        /// Such lines in one second; more are counted, and told with the next.
+        access_lines: u32 = count("100", "1", "1000000");
         /// The least severity that is told.
         level: LogLevel = OneOf(LogLevel::Info);
     }
@@ -116,6 +160,30 @@ impl Word for Endpoint {
     ];
 }
 
+/// What becomes of a batch that is larger than what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverQuota {
+    Part,
+    Nothing,
+}
+
+impl Word for OverQuota {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("part", Self::Part), ("nothing", Self::Nothing)];
+}
+
+/// Where trusted proxies tell the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAddress {
+    Forwarded,
+    XForwardedFor,
+}
+
+impl Word for ClientAddress {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("forwarded", Self::Forwarded), ("x-forwarded-for", Self::XForwardedFor)];
+}
+
 /// The answer to a single event whose key another request has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFlightStatus {
@@ -139,6 +207,19 @@ impl InFlightStatus {
 impl Word for InFlightStatus {
     const ALL: &'static [(&'static str, Self)] =
         &[("409", Self::Conflict), ("503", Self::Unavailable)];
+}
+
+/// Requests that have a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    None,
+    Refused,
+    All,
+}
+
+impl Word for AccessLog {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("refused", Self::Refused), ("all", Self::All)];
 }
 
 /// The form of log lines.

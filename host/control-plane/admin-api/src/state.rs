@@ -44,6 +44,8 @@ pub struct Limits {
     pub activation_timeout: Duration,
     /// How long a shutdown waits for open requests and changes.
     pub drain_timeout: Duration,
+    /// What new API keys name after `tg_`: 1 to 16 of `0-9 a-z`.
+    pub key_environment: Arc<str>,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             activation_quorum: Quorum::Majority,
             activation_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
+            key_environment: "live".into(),
         }
     }
 }

@@ -19,7 +19,7 @@ mod error;
 pub use api_key::ApiKey;
 pub use artifact::{ArtifactName, Page, Put, Selector};
 pub use catalog::access::audit::{self, AuditEntry, AuditKind, AuditRecord};
-pub use catalog::access::keys::{DEFAULT_RATE_LIMIT, KeyRecord, NewKey, Scope};
+pub use catalog::access::keys::{DEFAULT_RATE_LIMIT, ForeignKey, KeyRecord, NewKey, Scope};
 pub use catalog::access::signing::SigningKey;
 pub use catalog::access::tokens::{
     AccessScope, AccessToken, AccessTokenRecord, NewAccessToken, UnknownAccessScope,

@@ -100,10 +100,13 @@ impl Event {
     }
 }
 
+/// In whose name the host finds something.
+pub(crate) const HOST: &str = "host";
+
 /// A finding of the host itself, hard.
 pub(crate) fn host_finding(code: &str, pointer: &str, detail: impl Into<Arc<str>>) -> Finding {
     Finding {
-        rule: RuleName::new("host").expect("`host` is a good name"),
+        rule: RuleName::new(HOST).expect("it is a good name"),
         code: code.into(),
         severity: Severity::Hard,
         pointer: Some(pointer.into()),

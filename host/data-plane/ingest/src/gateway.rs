@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use tidegate_dedup::Dedup;
+use tidegate_quota::Buckets;
 use tidegate_wal::Wal;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::force::snapshot::Snapshot;
+use crate::http::access::Lines;
+use crate::http::receipts::Receipts;
 use crate::options::IngressOptions;
 use crate::rejudge::shadow::Shadows;
+use crate::stage::authenticate::failures::Failures;
 
 /// The data plane of a node: everything that a request needs, shared by all of them.
 pub struct Gateway {
@@ -23,6 +27,11 @@ pub struct Gateway {
     pub(crate) wal: Wal,
     pub(crate) shadows: Shadows,
     pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) failures: Failures,
+    pub(crate) lines: Lines,
+    pub(crate) buckets: Arc<dyn Buckets>,
+    pub(crate) receipts: Arc<dyn Receipts>,
+    pub(crate) receipt_reads: Arc<Semaphore>,
     /// Requests that outlive their clients; draining waits for them.
     pub(crate) tasks: TaskTracker,
     pub health: Health,
@@ -68,16 +77,23 @@ impl Gateway {
         node: &str,
         dedup: Dedup,
         wal: Wal,
+        buckets: Arc<dyn Buckets>,
+        receipts: Arc<dyn Receipts>,
     ) -> std::io::Result<Self> {
         let in_flight = Arc::new(Semaphore::new(options.max_in_flight_requests));
         Ok(Self {
             shadows: Shadows::start()?,
-            options,
             node: node.into(),
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             dedup,
             wal,
             in_flight,
+            failures: Failures::new(options.max_auth_failures),
+            lines: Lines::new(options.access_log, options.access_lines),
+            buckets,
+            receipts,
+            receipt_reads: Arc::new(Semaphore::new(options.max_receipt_reads)),
+            options,
             tasks: TaskTracker::new(),
             health: Health::default(),
             counts: crate::stage::acknowledge::Counts::default(),

@@ -1,8 +1,11 @@
 //! The listener around the pipeline: connections, routes, bodies, answers.
 
+pub(crate) mod access;
 mod answer;
 mod body;
+mod client;
 mod outlive;
+pub(crate) mod receipts;
 mod route;
 pub mod serve;
 

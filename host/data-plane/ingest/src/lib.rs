@@ -18,8 +18,11 @@ pub mod rejudge;
 
 pub mod http;
 
+pub use force::keys::{ApiKey, KeyState, LastUsed, Scopes, WriteScope};
 pub use force::revision::{Artifacts, Revision, Route};
 pub use force::rollout::{InForce, Rollout};
-pub use force::snapshot::{ApiKey, KeyState, Scopes, Snapshot};
+pub use force::snapshot::Snapshot;
 pub use gateway::{Gateway, Health};
-pub use options::{Endpoint, IngressOptions};
+pub use http::access::AccessLog;
+pub use http::receipts::{ReadReceipt, Receipts};
+pub use options::{ClientAddress, Endpoint, IngressOptions};

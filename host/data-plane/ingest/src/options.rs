@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use ipnet::IpNet;
+
+use crate::http::access::AccessLog;
 
 /// An endpoint that a listener may expose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,14 @@ pub enum Endpoint {
     Health,
     Livez,
     Readyz,
+}
+
+/// The header in which trusted proxies tell the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// RFC 7239.
+    Forwarded,
+    XForwardedFor,
 }
 
 /// Bounds of a listener and its requests. Each has its default and its meaning in the
@@ -34,6 +45,44 @@ pub struct IngressOptions {
     pub body_timeout: Duration,
     pub request_timeout: Duration,
     pub drain_timeout: Duration,
+    pub max_auth_failures: u32,
+    pub trusted_proxies: Vec<IpNet>,
+    pub client_address: ClientAddress,
+    pub max_receipt_reads: usize,
+    pub access_log: AccessLog,
+    pub access_lines: u32,
     /// Of a single event whose key is in flight: 409, or 503 for clients that retry on nothing else.
     pub in_flight_status: StatusCode,
+}
+
+#[cfg(test)]
+impl IngressOptions {
+    /// The least that works.
+    pub(crate) fn narrow() -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            endpoints: Vec::new(),
+            max_body_bytes: 1024,
+            max_compression_ratio: 2,
+            max_batch_events: 1,
+            max_event_bytes: 1024,
+            max_depth: 1,
+            max_headers: 16,
+            max_header_bytes: 8192,
+            max_connections: 1,
+            max_in_flight_requests: 1,
+            max_http2_streams: 1,
+            header_timeout: second,
+            body_timeout: second,
+            request_timeout: second,
+            drain_timeout: second,
+            max_auth_failures: 1,
+            trusted_proxies: Vec::new(),
+            client_address: ClientAddress::XForwardedFor,
+            max_receipt_reads: 1,
+            access_log: AccessLog::None,
+            access_lines: 1,
+            in_flight_status: StatusCode::CONFLICT,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The life of a request, top to bottom. Each stage consumes what the stage before made, and alone
 //! can make its own type, so a stage cannot be skipped.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,12 +9,13 @@ use tidegate_types::Problem;
 
 use crate::gateway::Gateway;
 use crate::stage::acknowledge::{self, Answer};
+use crate::stage::admit::meter::{self, Standing};
 use crate::stage::authenticate::Producer;
 use crate::stage::decode::Form;
 use crate::stage::{admit, claim, decode, deliver, evaluate, identify, validate};
 
 /// Takes the body of a request to its answer. The producer was authenticated before the body was
-/// read.
+/// read. What is left of the sender's quotas is noted in `standing`.
 ///
 /// It comes to its end whether or not the client still waits (see `http::outlive`): until the
 /// hand-over to the log a failure frees the claimed keys, after it only the log's answer settles
@@ -23,18 +24,21 @@ use crate::stage::{admit, claim, decode, deliver, evaluate, identify, validate};
 /// # Errors
 /// A problem that concerns the request as a whole; no event of it has been stored then, or it is
 /// not known whether they have been.
-pub async fn run(
+pub(crate) async fn run(
     gateway: &Gateway,
     producer: Producer,
     headers: &HeaderMap,
     form: Form,
     body: Bytes,
+    standing: &OnceLock<Standing>,
 ) -> Result<Answer, Problem> {
     let producer = producer.confirm(&gateway.snapshot, headers)?;
+    let allowance = producer.allowance().clone();
     let admitted = admit::admit(producer, &Arc::clone(&gateway.in_flight))?;
-    let decoded = decode::decode(admitted, headers, form, body, &gateway.options)?;
-    let before = decoded.copy_for_shadow();
-    let identified = identify::identify(decoded, headers)?;
+    let decoded = decode::decode(admitted, headers, form, body, &gateway.options);
+    let metered = meter::meter(&allowance, decoded, &*gateway.buckets, standing).await?;
+    let before = metered.copy_for_shadow();
+    let identified = identify::identify(metered, headers)?;
     let claimed = claim::claim(identified, &gateway.dedup)?;
     let validated = validate::validate(claimed).await;
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;

@@ -27,6 +27,14 @@ pub(crate) enum TenantCommand {
         /// required or not-required [default: show]
         policy: Option<String>,
     },
+    /// Show how much a tenant may send, or set it
+    Quotas {
+        tenant: String,
+        /// JSON file such as {"requests":{"limit":600,"window_seconds":60,"burst":100},"over":"part"},
+        /// with requests, events and bytes; null for the gateway's; - for standard input
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+    },
     /// Show the limits that a tenant and its components have of their own, or set the tenant's
     Limits {
         tenant: String,
@@ -45,7 +53,7 @@ pub(crate) enum KeyCommand {
         /// What people call it
         #[arg(long)]
         name: String,
-        /// What it may do; may be given several times [default: events:write]
+        /// events:write, events:write:TYPE or events:read; may be given several times [default: events:write]
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
         /// Requests per minute [default: the gateway's]
@@ -59,6 +67,22 @@ pub(crate) enum KeyCommand {
     List {
         #[command(flatten)]
         of: OfTenant,
+    },
+    /// Take over keys that another system has made, by their SHA-256
+    Import {
+        /// CSV with a header: tenant_id, key_hash, and optionally id, name, scopes, rate_limit, is_active,
+        /// expires_at
+        file: PathBuf,
+    },
+    /// Set what may be sent with a key besides its requests per minute
+    Quotas {
+        #[command(flatten)]
+        of: OfTenant,
+        /// The key's id, as listed
+        id: String,
+        /// JSON file such as {"events":{"limit":60000}}, null for none; - for standard input
+        #[arg(long, value_name = "FILE")]
+        set: PathBuf,
     },
     /// Refuse a key from now on
     Revoke {

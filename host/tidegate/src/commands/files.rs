@@ -58,6 +58,15 @@ pub(super) fn read_whole(path: &Path, max_bytes: u64) -> anyhow::Result<Vec<u8>>
     Ok(bytes)
 }
 
+/// Bytes of a JSON file: more than any settings take.
+const MAX_JSON_BYTES: u64 = 1 << 20;
+
+/// A JSON file.
+pub(super) fn read_json(path: &Path) -> anyhow::Result<serde_json::Value> {
+    let bytes = read_whole(path, MAX_JSON_BYTES)?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is not JSON", name(path)))
+}
+
 struct Counted<R> {
     inner: R,
     taken: Arc<AtomicU64>,

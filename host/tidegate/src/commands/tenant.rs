@@ -1,6 +1,5 @@
 //! `tidegate tenant`: who may send events at all.
 
-use anyhow::Context as _;
 use http::Method;
 use serde_json::json;
 
@@ -9,9 +8,6 @@ use crate::cli::TenantCommand;
 use crate::client::{Body, path};
 use crate::output::cell;
 
-/// More than any limits take.
-const MAX_BYTES: u64 = 1 << 20;
-
 pub(super) fn run(context: &Context, command: TenantCommand) -> anyhow::Result<()> {
     let Context { admin, print } = context;
     match command {
@@ -19,15 +15,23 @@ pub(super) fn run(context: &Context, command: TenantCommand) -> anyhow::Result<(
             let made = admin.post(&path(&["tenants"]), Body::Json(json!({ "id": tenant })))?;
             print.answer(&made, || format!("created tenant {tenant}"))?;
         }
+        TenantCommand::Quotas { tenant, set } => {
+            let path = path(&["tenants", &tenant, "quotas"]);
+            let answer = match set {
+                None => admin.get(&path)?,
+                Some(file) => {
+                    let quotas = json!({ "quotas": files::read_json(&file)? });
+                    admin.call(Method::PUT, &path, Body::Json(quotas))?
+                }
+            };
+            print.answer(&answer, || answer.to_string())?;
+        }
         TenantCommand::Limits { tenant, set } => {
             let path = path(&["tenants", &tenant, "limits"]);
             let answer = match set {
                 None => admin.get(&path)?,
                 Some(file) => {
-                    let bytes = files::read_whole(&file, MAX_BYTES)?;
-                    let limits = serde_json::from_slice(&bytes)
-                        .with_context(|| format!("{} is not JSON", files::name(&file)))?;
-                    admin.call(Method::PUT, &path, Body::Json(limits))?
+                    admin.call(Method::PUT, &path, Body::Json(files::read_json(&file)?))?
                 }
             };
             print.answer(&answer, || answer.to_string())?;

@@ -2,6 +2,7 @@
 //! or, held in quarantine, judged under the active one to be released.
 
 mod held;
+pub(super) mod receipts;
 mod settle;
 mod workbench;
 
@@ -21,6 +22,7 @@ use tidegate_types::{EventId, EventType, Problem, ProblemType, Status, TenantId}
 use tidegate_wal::Stored;
 
 use super::data_plane::{Node, told};
+use receipts::receipt;
 
 /// Events that are judged at a time.
 const PAGE: PageLimit = PageLimit { events: 500, bytes: 8 << 20 };
@@ -154,18 +156,6 @@ impl Node {
         }
         Ok(body)
     }
-}
-
-/// The receipt as it was given.
-fn receipt(event: &StoredEvent) -> Value {
-    json!({
-        "event_id": event.event_id,
-        "received_at": event.received_at().to_rfc3339(),
-        "status": Status::from(event.status),
-        "findings": event.findings(),
-        "event_type": event.event_type,
-        "lsn": event.lsn,
-    })
 }
 
 async fn next_page(mut scan: Scan) -> Result<(Page, Scan), Problem> {

@@ -22,6 +22,7 @@ use tidegate_plugin_host::PluginHost;
 use tidegate_plugin_host::table::TableCache;
 use tidegate_storage::{Storage, TableFile, TableLimits};
 use tidegate_types::problem::ProblemPart;
+use tidegate_types::quota::Quotas;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::rollout::Stage;
 use tidegate_types::{EventId, Lsn, Problem, ProblemType, Status, TenantId};
@@ -43,6 +44,8 @@ pub(super) struct Node {
     pub(super) storage: Arc<Storage>,
     wal: Wal,
     schemas: SchemaLimits,
+    /// Of tenants that have none of their own.
+    pub(super) default_quotas: Quotas,
     /// Revisions that run.
     pub(super) warm: Warm,
     /// Revisions that cannot run here.
@@ -63,7 +66,7 @@ impl Node {
         gateway: &Arc<Gateway>,
         storage: &Arc<Storage>,
         wal: &Wal,
-        schemas: SchemaLimits,
+        (schemas, default_quotas): (SchemaLimits, Quotas),
     ) -> Self {
         let (catalog, gateway, storage) =
             (Arc::clone(catalog), Arc::clone(gateway), Arc::clone(storage));
@@ -74,6 +77,7 @@ impl Node {
             storage,
             wal: wal.clone(),
             schemas,
+            default_quotas,
             warm: Warm::default(),
             failing: Failing::default(),
             tables: Arc::default(),

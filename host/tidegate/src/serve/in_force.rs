@@ -2,6 +2,7 @@
 //! cannot run keeps what it had, and no other tenant is concerned.
 
 pub(super) mod failing;
+pub(super) mod last_used;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use tidegate_catalog::{
-    Activation, Catalog, KeyRecord, OwnLimits, RunningRollout, Scope, Selector, StoredRevision,
+    Activation, Catalog, KeyRecord, OwnLimits, RunningRollout, Selector, StoredRevision,
 };
 use tidegate_ingest::force::rollout::Watch;
 use tidegate_ingest::rejudge::Diff;
 use tidegate_ingest::{ApiKey, InForce, KeyState, Revision, Rollout, Scopes, Snapshot};
+use tidegate_types::quota::{Quota, Quotas};
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, TenantId};
 
@@ -27,6 +29,7 @@ struct Desired {
     rollouts: HashMap<TenantId, RunningRollout>,
     keys: Vec<KeyRecord>,
     limits: Vec<OwnLimits>,
+    quotas: Vec<(TenantId, Quotas)>,
 }
 
 impl Desired {
@@ -140,8 +143,9 @@ impl Node {
             }
         }
         self.warm.retain(tenants.iter().map(|(tenant, in_force)| (tenant, &**in_force)));
-        let keys = desired.keys.into_iter().map(key);
-        Ok((Snapshot::new(keys, tenants).with_stuck(stuck), desired.version))
+        let keys = desired.keys.into_iter().map(|record| key(record, &before));
+        let snapshot = Snapshot::new(keys, tenants).with_stuck(stuck);
+        Ok((snapshot.with_quotas(desired.quotas, self.default_quotas), desired.version))
     }
 
     /// What decides a tenant's events. A candidate that cannot run is left out: the active revision
@@ -216,6 +220,7 @@ fn read(catalog: &Catalog) -> Result<Desired, tidegate_catalog::CatalogError> {
         rollouts: rollouts.map(|rollout| (rollout.tenant.clone(), rollout)).collect(),
         keys: catalog.all_keys()?,
         limits: catalog.own_limits()?,
+        quotas: catalog.all_quotas()?,
     })
 }
 
@@ -253,9 +258,25 @@ fn watch(
     })
 }
 
-fn key(record: KeyRecord) -> (Digest, ApiKey) {
+fn key(record: KeyRecord, before: &Snapshot) -> ApiKey {
     let state = if record.is_active { KeyState::Active } else { KeyState::Revoked };
-    let scopes = Scopes::from_names(record.scopes.iter().map(|scope: &Scope| scope.as_str()));
-    let expires_at = record.expires_at;
-    (record.hash, ApiKey { tenant: record.tenant, state, scopes, expires_at })
+    let names: Vec<String> = record.scopes.iter().map(ToString::to_string).collect();
+    let known = before.key_by_id(&record.id);
+    let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
+    let of_rate =
+        Quotas { requests: Some(Quota::a_minute(record.rate_limit)), ..Quotas::default() };
+    let quotas = match record.quotas {
+        None => of_rate,
+        Some(quotas) => Quotas { requests: quotas.requests.or(of_rate.requests), ..quotas },
+    };
+    ApiKey {
+        id: record.id.into(),
+        hash: record.hash,
+        tenant: record.tenant,
+        state,
+        scopes: Scopes::from_names(names.iter().map(String::as_str)),
+        expires_at: record.expires_at,
+        quotas,
+        last_used,
+    }
 }

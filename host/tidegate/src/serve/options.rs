@@ -2,15 +2,18 @@
 
 pub(super) mod registries;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tidegate_admin_api::Quorum;
-use tidegate_config::{ActivationQuorum, Config, Endpoint};
+use tidegate_config::{AccessLog, ActivationQuorum, ClientAddress, Config, Endpoint, OverQuota};
 use tidegate_dedup::DedupOptions;
 use tidegate_event::SchemaLimits;
 use tidegate_ingest::IngressOptions;
 use tidegate_plugin_host::compile::CompileOptions;
 use tidegate_plugin_host::{HostOptions, Limits};
 use tidegate_storage::StorageOptions;
+use tidegate_types::quota::{Over, Quota, Quotas};
 use tidegate_wal::WalOptions;
 
 pub(super) fn ingress(config: &Config) -> anyhow::Result<IngressOptions> {
@@ -31,6 +34,19 @@ pub(super) fn ingress(config: &Config) -> anyhow::Result<IngressOptions> {
         body_timeout: from.body_timeout,
         request_timeout: from.request_timeout,
         drain_timeout: from.drain_timeout,
+        max_auth_failures: from.max_auth_failures,
+        trusted_proxies: from.trusted_proxies.clone(),
+        client_address: match from.client_address {
+            ClientAddress::Forwarded => tidegate_ingest::ClientAddress::Forwarded,
+            ClientAddress::XForwardedFor => tidegate_ingest::ClientAddress::XForwardedFor,
+        },
+        max_receipt_reads: from.max_receipt_reads,
+        access_log: match config.log.access {
+            AccessLog::None => tidegate_ingest::AccessLog::None,
+            AccessLog::Refused => tidegate_ingest::AccessLog::Refused,
+            AccessLog::All => tidegate_ingest::AccessLog::All,
+        },
+        access_lines: config.log.access_lines,
         in_flight_status: http::StatusCode::from_u16(from.in_flight_status.code())?,
     })
 }
@@ -44,6 +60,27 @@ fn endpoint(endpoint: Endpoint) -> tidegate_ingest::Endpoint {
         Endpoint::Livez => tidegate_ingest::Endpoint::Livez,
         Endpoint::Readyz => tidegate_ingest::Endpoint::Readyz,
     }
+}
+
+/// What tenants without quotas of their own may send.
+pub(super) fn quotas(config: &Config) -> anyhow::Result<Quotas> {
+    let from = &config.quotas;
+    let a_minute = |limit: u64| match limit {
+        0 => Ok(None),
+        _ => Quota::new(limit, Duration::from_secs(60), limit).map(Some),
+    };
+    let quotas = || {
+        Ok::<_, String>(Quotas {
+            requests: a_minute(from.tenant_requests)?,
+            events: a_minute(from.tenant_events)?,
+            bytes: a_minute(from.tenant_bytes)?,
+            over: match from.over {
+                OverQuota::Part => Over::Part,
+                OverQuota::Nothing => Over::Nothing,
+            },
+        })
+    };
+    quotas().map_err(anyhow::Error::msg)
 }
 
 pub(super) fn plugins(config: &Config) -> anyhow::Result<HostOptions> {
@@ -160,6 +197,7 @@ pub(super) fn admin(config: &Config) -> tidegate_admin_api::Limits {
             ActivationQuorum::All => Quorum::All,
         },
         activation_timeout: config.catalog.activation_timeout,
+        key_environment: config.keys.environment.as_str().into(),
         ..tidegate_admin_api::Limits::default()
     }
 }

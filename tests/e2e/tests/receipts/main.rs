@@ -5,7 +5,6 @@
 
 mod cloudevents;
 mod http2;
-mod keys;
 
 use std::io::Write as _;
 

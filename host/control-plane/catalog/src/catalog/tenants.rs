@@ -4,6 +4,8 @@ pub mod cases;
 
 pub mod limits;
 
+pub mod quotas;
+
 use tidegate_types::{TenantId, UnixMillis};
 
 use super::Catalog;

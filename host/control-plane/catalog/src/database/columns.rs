@@ -48,6 +48,14 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row, index: usize) -> R
     serde_json::from_str(&text).map_err(|error| DatabaseError::damaged(index, error))
 }
 
+pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
+    row: &Row,
+    index: usize,
+) -> Result<Option<T>> {
+    let text: Option<String> = row.get(index)?;
+    text.map(|_| json(row, index)).transpose()
+}
+
 /// All rows of a query.
 pub(crate) fn list<T>(
     transaction: &dyn Transaction,

@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     Step { every: PREPARATIONS, postgres: "", sqlite: "" },
     Step { every: CASES, postgres: "", sqlite: "" },
     Step { every: INSTANCES, postgres: "", sqlite: "" },
+    access::KEYS,
 ];
 
 /// The content that lies in files where a node keeps its catalog alone. It is compressed where it

@@ -2,8 +2,8 @@
 
 pub(crate) mod access;
 
-use tidegate_catalog::{CatalogError, NewKey, Scope};
-use tidegate_types::Digest;
+use tidegate_catalog::{CatalogError, ForeignKey, NewKey, Scope};
+use tidegate_types::{Digest, EventType, UnixMillis};
 
 use crate::place::{Place, tenant};
 
@@ -16,7 +16,7 @@ pub(crate) fn new_key() -> NewKey {
 pub(crate) fn a_key_is_kept_as_its_hash_alone(place: &Place) {
     let catalog = place.open();
     let acme = tenant(&catalog, "acme");
-    let (key, record) = catalog.create_key(&acme, new_key()).unwrap();
+    let (key, record) = catalog.create_key(&acme, "live", new_key()).unwrap();
     assert_eq!(record.hash, Digest::of(key.reveal().as_bytes()));
     let secret = key.reveal().split('_').nth(3).unwrap().as_bytes().to_vec();
     drop(catalog);
@@ -32,8 +32,8 @@ pub(crate) fn a_key_is_kept_as_its_hash_alone(place: &Place) {
 pub(crate) fn keys_are_revoked_for_good(place: &Place) {
     let catalog = place.open();
     let (acme, other) = (tenant(&catalog, "acme"), tenant(&catalog, "other"));
-    let (_, first) = catalog.create_key(&acme, new_key()).unwrap();
-    let (_, second) = catalog.create_key(&acme, new_key()).unwrap();
+    let (_, first) = catalog.create_key(&acme, "live", new_key()).unwrap();
+    let (_, second) = catalog.create_key(&acme, "live", new_key()).unwrap();
 
     assert!(matches!(catalog.revoke_key(&other, &first.id), Err(CatalogError::NotFound { .. })));
     assert!(!catalog.revoke_key(&acme, &first.id).unwrap().is_active);
@@ -54,7 +54,7 @@ pub(crate) fn keys_are_revoked_for_good(place: &Place) {
     ] {
         let text = format!("{broken:?}");
         assert!(
-            matches!(catalog.create_key(&acme, broken), Err(CatalogError::Invalid(_))),
+            matches!(catalog.create_key(&acme, "live", broken), Err(CatalogError::Invalid(_))),
             "{text}"
         );
     }
@@ -63,7 +63,56 @@ pub(crate) fn keys_are_revoked_for_good(place: &Place) {
 pub(crate) fn keys_are_discarded(place: &Place) {
     let catalog = place.open();
     let acme = tenant(&catalog, "acme");
-    let (_, record) = catalog.create_key(&acme, new_key()).unwrap();
+    let (_, record) = catalog.create_key(&acme, "live", new_key()).unwrap();
     catalog.discard_key(&acme, &record.id).unwrap();
     assert_eq!(catalog.all_keys().unwrap(), []);
+}
+
+pub(crate) fn keys_of_other_systems_are_adopted(place: &Place) {
+    let catalog = place.open();
+    let (acme, other) = (tenant(&catalog, "acme"), tenant(&catalog, "other"));
+    let foreign = |hash: &str, id: Option<&str>| ForeignKey {
+        hash: Digest::of(hash.as_bytes()),
+        id: id.map(str::to_owned),
+        is_active: false,
+    };
+    let scopes = vec![
+        Scope::EventsRead,
+        Scope::EventsWriteType(EventType::new("orders.v1").unwrap()),
+        Scope::EventsRead,
+    ];
+    let new = NewKey { scopes, ..new_key() };
+    let made = catalog.adopt_key(&acme, new.clone(), foreign("a", Some("id-1"))).unwrap();
+    assert_eq!((made.id.as_str(), made.is_active, made.scopes.len()), ("id-1", false, 2));
+    let version = catalog.version().unwrap();
+    let again = NewKey { name: "other".to_owned(), ..new.clone() };
+    assert_eq!(catalog.adopt_key(&acme, again, foreign("a", None)).unwrap(), made);
+    assert_eq!(catalog.version().unwrap(), version, "nothing has changed");
+    for (owner, hash, id) in [(&acme, "b", Some("id-1")), (&other, "a", None)] {
+        let taken = catalog.adopt_key(owner, new.clone(), foreign(hash, id));
+        assert!(matches!(taken, Err(CatalogError::Taken { .. })), "{hash}");
+    }
+    for id in ["", "a b", "ü", &"x".repeat(65)] {
+        let invalid = catalog.adopt_key(&acme, new.clone(), foreign("c", Some(id)));
+        assert!(matches!(invalid, Err(CatalogError::Invalid(_))), "{id}");
+    }
+    let drawn = catalog.adopt_key(&other, new, foreign("c", None)).unwrap();
+    assert_eq!(drawn.id.len(), 16);
+    let mut all = place.open().all_keys().unwrap();
+    all.sort_by_key(|key| key.id == "id-1");
+    assert_eq!(all, [drawn, made]);
+}
+
+pub(crate) fn the_last_use_of_keys_only_grows(place: &Place) {
+    let catalog = place.open();
+    let acme = tenant(&catalog, "acme");
+    let (_, key) = catalog.create_key(&acme, "live", new_key()).unwrap();
+    let version = catalog.version().unwrap();
+    for (noted, expected) in [(5000, 5000), (4000, 5000), (6000, 6000)] {
+        let uses = [(key.id.clone(), UnixMillis(noted)), ("unknown".to_owned(), UnixMillis(noted))];
+        catalog.note_key_use(&uses).unwrap();
+        let found = &place.open().all_keys().unwrap()[0];
+        assert_eq!(found.last_used_at, Some(UnixMillis(expected)));
+    }
+    assert_eq!(catalog.version().unwrap(), version, "nodes have nothing to do for it");
 }

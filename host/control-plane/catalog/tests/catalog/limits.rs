@@ -33,8 +33,8 @@ pub(crate) fn limits_are_kept(place: &Place) {
 
     full(catalog.create_tenant(&TenantId::new("other").unwrap()).unwrap_err());
     assert!(!catalog.create_tenant(&acme).unwrap().is_created());
-    catalog.create_key(&acme, new_key()).unwrap();
-    full(catalog.create_key(&acme, new_key()).unwrap_err());
+    catalog.create_key(&acme, "live", new_key()).unwrap();
+    full(catalog.create_key(&acme, "live", new_key()).unwrap_err());
     let of_acme = crate::access::new_token(Some(&acme));
     catalog.create_access_token(of_acme.clone(), "admin").unwrap();
     full(catalog.create_access_token(of_acme, "admin").unwrap_err());
@@ -64,7 +64,7 @@ pub(crate) fn nothing_is_stored_for_a_tenant_that_is_not_there(place: &Place) {
     let catalog = place.open();
     let ghost = TenantId::new("ghost").unwrap();
     let refused = [
-        catalog.create_key(&ghost, new_key()).map(drop),
+        catalog.create_key(&ghost, "live", new_key()).map(drop),
         catalog.put_schema(&ghost, &name("a"), b"{}").map(drop),
         catalog.stage_table(&ghost, TableSource::Csv(b"k\n"), None).map(drop),
         catalog.submit_component(&ghost, &name("a"), b"x").map(drop),

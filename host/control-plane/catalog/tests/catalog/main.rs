@@ -52,7 +52,8 @@ macro_rules! suite {
 
 #[cfg(test)]
 suite! {
-    keys: a_key_is_kept_as_its_hash_alone, keys_are_revoked_for_good, keys_are_discarded;
+    keys: a_key_is_kept_as_its_hash_alone, keys_are_revoked_for_good, keys_are_discarded,
+        keys_of_other_systems_are_adopted, the_last_use_of_keys_only_grows;
     artifacts: schemas_count_up_and_the_latest_is_what_was_put_last,
         tables_keep_their_generation_where_only_the_order_changed,
         builtin_components_follow_the_program_and_older_ones_stay,

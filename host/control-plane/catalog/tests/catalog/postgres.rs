@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tidegate_catalog::{Catalog, CatalogError, DatabaseOptions, Limits};
 use tidegate_testkit::Postgres;
 use tidegate_testkit::postgres::shared;
+use tidegate_types::Digest;
 
 use crate::fleet::{NEVER, hear};
 use crate::keys::new_key;
@@ -111,11 +112,40 @@ fn a_change_of_one_node_is_told_to_the_others() {
     let acme = tenant(&writer, "acme");
     let watches: Vec<_> = (0..3).map(|_| reader.watch(NEVER).unwrap()).collect();
     for _ in 0..10 {
-        writer.create_key(&acme, new_key()).unwrap();
+        writer.create_key(&acme, "live", new_key()).unwrap();
         let version = writer.version().unwrap();
         for watch in &watches {
             assert_eq!(hear(watch, |heard| heard.version >= version).version, version);
         }
+    }
+}
+
+/// D2: what other programs write into `api_keys` is told as well; the time of a last use is not.
+#[test]
+fn rows_of_other_programs_are_told() {
+    let place = Place::postgres();
+    let (writer, reader) = (place.node("a"), place.node("b"));
+    let acme = tenant(&writer, "acme");
+    let watch = reader.watch(NEVER).unwrap();
+    let url = place.options().url;
+    let hash = Digest::of(b"old key").hex();
+    for (sql, is_told) in [
+        (
+            format!(
+                "INSERT INTO api_keys (id, key_hash, tenant_id, name, scopes, created_at) \
+                 VALUES ('old', '\\x{hash}', '{acme}', 'old', 'events:write', 0)"
+            ),
+            true,
+        ),
+        ("UPDATE api_keys SET last_used_at = 5 WHERE id = 'old'".to_owned(), false),
+        ("UPDATE api_keys SET is_active = 0 WHERE id = 'old'".to_owned(), true),
+        ("DELETE FROM api_keys WHERE id = 'old'".to_owned(), true),
+    ] {
+        let before = reader.version().unwrap();
+        assert_eq!(shared().sql(&url, &sql), "");
+        let after = reader.version().unwrap();
+        assert_eq!(after > before, is_told, "{sql}");
+        hear(&watch, |heard| heard.version >= after);
     }
 }
 
@@ -128,12 +158,12 @@ fn a_listener_whose_connection_was_ended_misses_nothing() {
     let watch = reader.watch(NEVER).unwrap();
     for _ in 0..10 {
         cut(&place);
-        writer.create_key(&acme, new_key()).unwrap();
+        writer.create_key(&acme, "live", new_key()).unwrap();
         let version = writer.version().unwrap();
         hear(&watch, |heard| heard.version >= version);
     }
     // And it goes on being told.
-    writer.create_key(&acme, new_key()).unwrap();
+    writer.create_key(&acme, "live", new_key()).unwrap();
     let version = writer.version().unwrap();
     hear(&watch, |heard| heard.version >= version && heard.problem.is_none());
 }

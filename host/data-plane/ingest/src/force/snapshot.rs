@@ -4,66 +4,33 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidegate_types::{Digest, TenantId, UnixMillis};
+use tidegate_types::quota::Quotas;
+use tidegate_types::{Digest, TenantId};
 
+use super::keys::{ApiKey, Keys};
 use super::rollout::InForce;
 
 /// Everything that a request needs to know.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// By the SHA-256 of the whole key.
-    keys: HashMap<Digest, ApiKey, ahash::RandomState>,
+    keys: Keys,
+    /// Those of tenants that have their own.
+    quotas: HashMap<TenantId, Quotas, ahash::RandomState>,
+    /// Those of all others.
+    default_quotas: Quotas,
     /// Those that have an active revision.
     tenants: HashMap<TenantId, Arc<InForce>, ahash::RandomState>,
     /// Those that have one which cannot run on this node, and had none before that can.
     stuck: HashMap<TenantId, Digest, ahash::RandomState>,
 }
 
-/// An API key, without the key.
-#[derive(Clone, Debug)]
-pub struct ApiKey {
-    pub tenant: TenantId,
-    pub state: KeyState,
-    pub scopes: Scopes,
-    pub expires_at: Option<UnixMillis>,
-}
-
-/// Can the key be used at all?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    Active,
-    Revoked,
-}
-
-/// What a key may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scopes {
-    /// `events:write`
-    pub write: bool,
-    /// `events:read`
-    pub read: bool,
-}
-
-impl Scopes {
-    /// Reads the names of scopes; others are of no concern here.
-    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut scopes = Self::default();
-        for name in names {
-            scopes.write |= name == "events:write";
-            scopes.read |= name == "events:read";
-        }
-        scopes
-    }
-}
-
 impl Snapshot {
     #[must_use]
     pub fn new(
-        keys: impl IntoIterator<Item = (Digest, ApiKey)>,
+        keys: impl IntoIterator<Item = ApiKey>,
         tenants: impl IntoIterator<Item = (TenantId, Arc<InForce>)>,
     ) -> Self {
-        let stuck = HashMap::default();
-        Self { keys: keys.into_iter().collect(), tenants: tenants.into_iter().collect(), stuck }
+        Self { keys: Keys::new(keys), tenants: tenants.into_iter().collect(), ..Self::default() }
     }
 
     /// The same with tenants whose active revision cannot run on this node: their events are put off.
@@ -72,14 +39,42 @@ impl Snapshot {
         Self { stuck: stuck.into_iter().collect(), ..self }
     }
 
+    /// The same with quotas: those of tenants that have their own, and those of all others.
+    #[must_use]
+    pub fn with_quotas(
+        self,
+        own: impl IntoIterator<Item = (TenantId, Quotas)>,
+        default_quotas: Quotas,
+    ) -> Self {
+        Self { quotas: own.into_iter().collect(), default_quotas, ..self }
+    }
+
+    /// How much a tenant may send.
+    #[must_use]
+    pub fn quotas(&self, tenant: &TenantId) -> Quotas {
+        self.quotas.get(tenant).copied().unwrap_or(self.default_quotas)
+    }
+
     /// The active revision of a tenant, where it cannot run on this node and none is in force.
     #[must_use]
     pub fn stuck(&self, id: &TenantId) -> Option<&Digest> {
         self.stuck.get(id)
     }
 
-    pub(crate) fn key(&self, hash: &Digest) -> Option<&ApiKey> {
-        self.keys.get(hash)
+    /// The key that a text is.
+    pub(crate) fn key(&self, text: &str) -> Option<&Arc<ApiKey>> {
+        self.keys.find(text)
+    }
+
+    /// A key by its name in the catalog.
+    #[must_use]
+    pub fn key_by_id(&self, id: &str) -> Option<&Arc<ApiKey>> {
+        self.keys.by_id(id)
+    }
+
+    /// All keys, also those that open nothing any more.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.keys.all()
     }
 
     /// What decides a tenant's events; `None` where nothing does yet.

@@ -1,12 +1,16 @@
 //! From answers and problems to HTTP responses.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use tidegate_types::{Problem, ProblemType, Status};
+use tidegate_types::{Finding, Problem, ProblemType, Status};
 
+use crate::event::HOST;
 use crate::options::IngressOptions;
 use crate::stage::acknowledge::Answer;
+use crate::stage::admit::meter::Standing;
 
 pub(super) type Body = Full<Bytes>;
 
@@ -18,6 +22,13 @@ fn response(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Res
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
+}
+
+/// Adds what is left of the sender's quotas.
+pub(super) fn tell(standing: &OnceLock<Standing>, response: &mut Response<Body>) {
+    if let Some(standing) = standing.get() {
+        standing.write(response.headers_mut());
+    }
 }
 
 /// A small JSON body.
@@ -99,6 +110,7 @@ fn single(answer: Answer, options: &IngressOptions) -> Response<Body> {
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
             return response;
         }
+        Status::Rejected if is_forbidden(&answer.findings) => ProblemType::Forbidden,
         Status::Rejected => ProblemType::EventRejected,
         Status::Conflict => ProblemType::KeyConflict,
         Status::Retry => ProblemType::InFlight,
@@ -106,6 +118,9 @@ fn single(answer: Answer, options: &IngressOptions) -> Response<Body> {
     let detail = match answer.status {
         Status::Conflict => "use a new key for a new event, or send what was sent first",
         Status::Retry => "an event with this key is being worked on; send it again later",
+        Status::Rejected if kind == ProblemType::Forbidden => {
+            "the findings say what is not allowed"
+        }
         _ => "mend what the findings say and send it again under the same key",
     };
     let mut problem = Problem::new(kind, detail);
@@ -117,6 +132,12 @@ fn single(answer: Answer, options: &IngressOptions) -> Response<Body> {
         *response.status_mut() = options.in_flight_status;
     }
     response
+}
+
+/// Was the event refused for who sent it?
+fn is_forbidden(findings: &[Finding]) -> bool {
+    let codes = [Finding::OTHER_TENANT, Finding::SCOPE];
+    findings.iter().any(|finding| finding.rule.as_str() == HOST && codes.contains(&&*finding.code))
 }
 
 /// Adds the members of the receipt to the problem, so that both can be read from one body. `status`

@@ -10,17 +10,41 @@ use crate::stage::decode::Form;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Events,
+    /// The event whose id is the rest of the path.
+    Receipt,
     Batch,
     Ping,
     Livez,
     Readyz,
 }
 
+const BATCH: &str = "/v1/events/batch";
+
+/// The id of an event that a path names.
+pub(super) fn receipt_id(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/events/").filter(|id| !id.is_empty() && !id.contains('/'))
+}
+
+/// A target's path, as the reference names it.
+pub(super) fn template(target: Target) -> &'static str {
+    match target {
+        Target::Events => "/v1/events",
+        Target::Receipt => "/v1/events/{event_id}",
+        Target::Batch => BATCH,
+        Target::Ping => "/v1/ping",
+        Target::Livez => "/livez",
+        Target::Readyz => "/readyz",
+    }
+}
+
 /// What lies at a path, and the methods that it takes, as the header `Allow` names them.
 fn at(path: &str) -> Option<(Target, Endpoint, &'static str)> {
+    if receipt_id(path).is_some() && path != BATCH {
+        return Some((Target::Receipt, Endpoint::Events, "GET, HEAD"));
+    }
     match path {
         "/v1/events" => Some((Target::Events, Endpoint::Events, "POST")),
-        "/v1/events/batch" => Some((Target::Batch, Endpoint::Batch, "POST")),
+        BATCH => Some((Target::Batch, Endpoint::Batch, "POST")),
         "/v1/ping" => Some((Target::Ping, Endpoint::Ping, "GET, HEAD")),
         "/health" => Some((Target::Readyz, Endpoint::Health, "GET, HEAD")),
         "/livez" => Some((Target::Livez, Endpoint::Livez, "GET, HEAD")),

@@ -3,11 +3,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,13 +19,16 @@ use tidegate_types::{Problem, ProblemType};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::access::{Access, Whose};
 use super::answer::{self, Body};
 use super::outlive::Outlive;
 use super::route::Target;
-use super::{body, route};
+use super::{body, client, receipts, route};
+use crate::force::snapshot::Snapshot;
 use crate::gateway::Gateway;
 use crate::pipeline;
-use crate::stage::authenticate::authenticate;
+use crate::stage::admit::meter::{self, Standing};
+use crate::stage::authenticate::{Producer, Sender, authenticate};
 
 /// Serves until `shutdown` resolves, then drains: no new connections, open requests end.
 ///
@@ -42,10 +47,10 @@ pub async fn serve(
         // A connection beyond the limit waits in the listener's backlog.
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, io::Error>((place, stream))
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((place, stream, peer.ip()))
         };
-        let (place, stream) = tokio::select! {
+        let (place, stream, peer) = tokio::select! {
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -57,7 +62,7 @@ pub async fn serve(
             },
             () = &mut shutdown => break,
         };
-        let connection = connection(&gateway, &builder, stream, &graceful);
+        let connection = connection(&gateway, &builder, (stream, peer), &graceful);
         tokio::spawn(async move {
             // An error is the client's: it went away, was too slow, or spoke no HTTP.
             if let Err(error) = connection.await {
@@ -95,7 +100,7 @@ fn builder(gateway: &Gateway) -> auto::Builder<TokioExecutor> {
 fn connection(
     gateway: &Arc<Gateway>,
     builder: &Arc<auto::Builder<TokioExecutor>>,
-    stream: TcpStream,
+    (stream, peer): (TcpStream, IpAddr),
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>> + use<> {
     // Answers are small and must not wait for more.
@@ -109,7 +114,7 @@ fn connection(
     let service = service_fn(move |request| {
         begins.store(true, Ordering::Relaxed);
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(handle(&gateway, request).await) }
+        async move { Ok::<_, Infallible>(handle(&gateway, peer, request).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     begun_within(limit, begun, graceful.watch(connection))
@@ -130,21 +135,30 @@ async fn begun_within<E>(
     }
 }
 
-async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+async fn handle(
+    gateway: &Arc<Gateway>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let path = request.uri().path();
-    let target = match route::target(request.method(), path, &gateway.options.endpoints) {
-        Ok(target) => target,
-        Err(problem) => return answer::misled(&problem, route::allowed(path)),
+    let target = route::target(request.method(), path, &gateway.options.endpoints);
+    let route = target.as_ref().map_or("", |target| route::template(*target));
+    let client = client::address(peer, request.headers(), &gateway.options);
+    let access = Access::begin(request.method(), route, request.headers(), client);
+    let mut response = match target {
+        Ok(target) => respond(gateway, target, client, request)
+            .await
+            .unwrap_or_else(|problem| answer::problem(&problem)),
+        Err(problem) => answer::misled(&problem, route::allowed(path)),
     };
-    match respond(gateway, target, request).await {
-        Ok(response) => response,
-        Err(problem) => answer::problem(&problem),
-    }
+    access.end(&gateway.lines, &mut response);
+    response
 }
 
 async fn respond(
     gateway: &Arc<Gateway>,
     target: Target,
+    client: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
     let ready = gateway.health.is_ready();
@@ -159,23 +173,74 @@ async fn respond(
             };
             Err(Problem::new(ProblemType::Unavailable, detail))
         }
-        Target::Events | Target::Batch => ingest(gateway, target, request).await,
+        Target::Receipt => {
+            let (sender, allowance) = {
+                let snapshot = gateway.snapshot.load();
+                let sender = authenticated(gateway, &snapshot, client, request.headers())?;
+                let allowance = sender.allowance(&snapshot);
+                (sender, allowance)
+            };
+            let standing = OnceLock::new();
+            let answered = async {
+                meter::meter_request(&allowance, &*gateway.buckets, &standing).await?;
+                let id = route::receipt_id(request.uri().path()).unwrap_or_default();
+                receipts::answer(gateway, sender.reader()?, id).await
+            };
+            let mut response = answered.await.unwrap_or_else(|problem| answer::problem(&problem));
+            answer::tell(&standing, &mut response);
+            response.extensions_mut().insert(Whose(allowance.tenant));
+            Ok(response)
+        }
+        Target::Events | Target::Batch => ingest(gateway, target, client, request).await,
     }
+}
+
+/// Who sends. Refusals are bounded.
+fn authenticated(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    client: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Sender, Problem> {
+    authenticate(snapshot, headers).map_err(|refused| gateway.failures.tell(refused, client))
 }
 
 async fn ingest(
     gateway: &Arc<Gateway>,
     target: Target,
+    client: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
     let (parts, incoming) = request.into_parts();
-    let form = route::form(target, &parts.headers)?;
     // Who may not write is told before anything of the body is read.
-    let producer = authenticate(&gateway.snapshot.load(), &parts.headers)?;
+    let producer = {
+        let snapshot = gateway.snapshot.load();
+        authenticated(gateway, &snapshot, client, &parts.headers)?.producer(&snapshot)?
+    };
+    let (allowance, standing) = (producer.allowance().clone(), Arc::new(OnceLock::new()));
+    let answered = worked_on(gateway, target, producer, (parts, incoming), &standing).await;
+    if standing.get().is_none() {
+        // The body was none: the request counts all the same, and its own problem is what is told.
+        drop(meter::meter_request(&allowance, &*gateway.buckets, &standing).await);
+    }
+    let mut response = answered.unwrap_or_else(|problem| answer::problem(&problem));
+    answer::tell(&standing, &mut response);
+    response.extensions_mut().insert(Whose(allowance.tenant));
+    Ok(response)
+}
+
+async fn worked_on(
+    gateway: &Arc<Gateway>,
+    target: Target,
+    producer: Producer,
+    (parts, incoming): (Parts, Incoming),
+    standing: &Arc<OnceLock<Standing>>,
+) -> Result<Response<Body>, Problem> {
+    let form = route::form(target, &parts.headers)?;
     let body = body::read(&parts.headers, incoming, &gateway.options).await?;
     let work = {
-        let gateway = Arc::clone(gateway);
-        async move { pipeline::run(&gateway, producer, &parts.headers, form, body).await }
+        let (gateway, standing) = (Arc::clone(gateway), Arc::clone(standing));
+        async move { pipeline::run(&gateway, producer, &parts.headers, form, body, &standing).await }
     };
     let work = Outlive::new(&gateway.tasks, work);
     let answer = tokio::time::timeout(gateway.options.request_timeout, work).await;

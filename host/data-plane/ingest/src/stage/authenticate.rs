@@ -1,25 +1,89 @@
-//! Who sends, and may they? API keys come in `X-API-Key`; the tenant comes from the key alone.
+//! Who sends, and may they? The tenant comes from the credentials alone.
+
+mod api_key;
+pub(crate) mod failures;
 
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
-use tidegate_types::{Digest, Problem, ProblemType, TenantId, UnixMillis};
+use tidegate_types::quota::Quotas;
+use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
 
+use crate::force::keys::{Scopes, WriteScope};
 use crate::force::rollout::InForce;
-use crate::force::snapshot::{KeyState, Snapshot};
+use crate::force::snapshot::Snapshot;
+use crate::stage::admit::meter::Allowance;
 
-/// Longer keys are none of ours; no time is spent on them.
-const MAX_KEY_BYTES: usize = 256;
+/// Who sends, by good credentials.
+#[derive(Debug)]
+pub struct Sender {
+    tenant: TenantId,
+    scopes: Scopes,
+    expires_at: Option<UnixMillis>,
+    /// The key's id and quotas, where it is one.
+    key: Option<(Arc<str>, Quotas)>,
+}
 
-/// An authenticated sender, with what decides its events.
+/// Credentials that were refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) problem: Box<Problem>,
+    /// The id that they claimed, where they had one.
+    pub(crate) key_id: Option<Box<str>>,
+}
+
+/// A sender who may send events, with what decides them.
 #[derive(Debug)]
 pub struct Producer {
     tenant: TenantId,
+    write: WriteScope,
+    allowance: Allowance,
     in_force: Arc<InForce>,
     expires_at: Option<UnixMillis>,
     /// Where all of this was read; a body that takes its time must not keep all of it.
     snapshot: Weak<Snapshot>,
+}
+
+/// Checks the credentials.
+///
+/// # Errors
+/// 401 for missing, unknown or expired ones, 403 for revoked ones.
+pub(crate) fn authenticate(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Sender, Refused> {
+    api_key::authenticate(snapshot, headers)
+}
+
+impl Sender {
+    /// Asks for the right to send, and reads what is in force for the tenant, for the whole request.
+    ///
+    /// # Errors
+    /// 403 without the right, 503 where the tenant has no active revision, or one that cannot run on
+    /// this node.
+    pub(crate) fn producer(self, snapshot: &Arc<Snapshot>) -> Result<Producer, Problem> {
+        let allowance = self.allowance(snapshot);
+        let Self { tenant, scopes, expires_at, .. } = self;
+        if scopes.write == WriteScope::None {
+            return Err(lacks("events:write"));
+        }
+        let in_force = snapshot.in_force(&tenant).cloned();
+        let in_force = in_force.ok_or_else(|| nothing_in_force(snapshot, &tenant))?;
+        let snapshot = Arc::downgrade(snapshot);
+        Ok(Producer { tenant, write: scopes.write, allowance, in_force, expires_at, snapshot })
+    }
+
+    /// How much may be sent.
+    pub(crate) fn allowance(&self, snapshot: &Snapshot) -> Allowance {
+        let (tenant, of_tenant) = (self.tenant.clone(), snapshot.quotas(&self.tenant));
+        Allowance { tenant, key: self.key.clone(), of_tenant }
+    }
+
+    /// Asks for the right to read receipts; answers whose.
+    ///
+    /// # Errors
+    /// 403 without the right.
+    pub(crate) fn reader(self) -> Result<TenantId, Problem> {
+        if self.scopes.read { Ok(self.tenant) } else { Err(lacks("events:read")) }
+    }
 }
 
 impl Producer {
@@ -27,7 +91,7 @@ impl Producer {
     /// here on the request ends on what it has read.
     ///
     /// # Errors
-    /// As for `authenticate`.
+    /// As for the first time.
     pub(crate) fn confirm(
         self,
         snapshot: &ArcSwap<Snapshot>,
@@ -38,47 +102,21 @@ impl Producer {
         if unchanged && !is_past(self.expires_at) {
             return Ok(self);
         }
-        authenticate(&current, headers)
+        let sender = authenticate(&current, headers).map_err(|refused| *refused.problem)?;
+        sender.producer(&current)
     }
 
-    pub(crate) fn into_parts(self) -> (TenantId, Arc<InForce>) {
-        (self.tenant, self.in_force)
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
+    pub(crate) fn into_parts(self) -> (TenantId, WriteScope, Arc<InForce>) {
+        (self.tenant, self.write, self.in_force)
     }
 }
 
-/// Looks up the key and reads what is in force for the tenant, for the whole request.
-///
-/// # Errors
-/// 401 for a missing, unknown or expired key, 403 for a revoked one or one that may not write, 503
-/// where the tenant has no active revision, or one that cannot run on this node.
-pub fn authenticate(snapshot: &Arc<Snapshot>, headers: &HeaderMap) -> Result<Producer, Problem> {
-    let unauthenticated = |detail: &str| Problem::new(ProblemType::Unauthenticated, detail);
-    let mut given = headers.get_all("x-api-key").iter();
-    let (first, second) = (given.next(), given.next());
-    let text = first.ok_or_else(|| unauthenticated("send an API key in the header X-API-Key"))?;
-    if second.is_some() {
-        return Err(unauthenticated("send exactly one X-API-Key"));
-    }
-    let unknown = || unauthenticated("the API key is unknown");
-    if text.len() > MAX_KEY_BYTES {
-        return Err(unknown());
-    }
-    let key = snapshot.key(&Digest::of(text.as_bytes())).ok_or_else(unknown)?;
-    let forbidden = |detail: &str| Problem::new(ProblemType::Forbidden, detail);
-    match key.state {
-        KeyState::Active => {}
-        KeyState::Revoked => return Err(forbidden("the API key was revoked")),
-    }
-    if is_past(key.expires_at) {
-        return Err(unauthenticated("the API key has expired"));
-    }
-    if !key.scopes.write {
-        return Err(forbidden("the API key lacks the scope events:write"));
-    }
-    let in_force = snapshot.in_force(&key.tenant).cloned();
-    let in_force = in_force.ok_or_else(|| nothing_in_force(snapshot, &key.tenant))?;
-    let (tenant, expires_at) = (key.tenant.clone(), key.expires_at);
-    Ok(Producer { tenant, in_force, expires_at, snapshot: Arc::downgrade(snapshot) })
+fn lacks(scope: &str) -> Problem {
+    Problem::new(ProblemType::Forbidden, format!("the credentials lack the scope {scope}"))
 }
 
 fn nothing_in_force(snapshot: &Snapshot, tenant: &TenantId) -> Problem {

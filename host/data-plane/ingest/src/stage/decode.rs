@@ -16,9 +16,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::admit::Admitted;
 use crate::event::{Event, Open, State, host_finding};
+use crate::force::keys::WriteScope;
 use crate::force::rollout::InForce;
 use crate::options::IngressOptions;
-use crate::rejudge::shadow::Before;
 
 /// What a body is, by its content type and endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +59,12 @@ impl Form {
 #[derive(Debug)]
 pub struct Decoded {
     pub(super) tenant: TenantId,
+    pub(super) write: WriteScope,
     pub(super) in_force: Arc<InForce>,
     pub(super) place: OwnedSemaphorePermit,
     pub(super) form: Form,
     pub(super) received_at: UnixMillis,
     pub(super) events: Vec<Event>,
-}
-
-impl Decoded {
-    /// Its events, where a shadow is to see them as well.
-    pub(crate) fn copy_for_shadow(&self) -> Option<Before> {
-        Before::of(&self.in_force, &self.events)
-    }
 }
 
 /// Reads a body.
@@ -84,7 +78,7 @@ pub fn decode(
     body: Bytes,
     options: &IngressOptions,
 ) -> Result<Decoded, Problem> {
-    let (tenant, in_force, place) = admitted.into_parts();
+    let (tenant, write, in_force, place) = admitted.into_parts();
     let body = match form {
         Form::CloudEventBinary => cloudevents::structured(headers, &body)?,
         Form::Single | Form::Batch | Form::Lines | Form::CloudEvent | Form::CloudEventBatch => {
@@ -109,7 +103,7 @@ pub fn decode(
     if form.is_cloud_event() {
         events.iter_mut().for_each(cloudevents::check);
     }
-    Ok(Decoded { tenant, in_force, place, form, received_at, events })
+    Ok(Decoded { tenant, write, in_force, place, form, received_at, events })
 }
 
 /// A parsed body and where its events are in it.
@@ -268,7 +262,8 @@ thread_local! {
     static MINTER: RefCell<Option<Minter>> = const { RefCell::new(None) };
 }
 
-fn mint(now: UnixMillis) -> EventId {
+/// A new id.
+pub(crate) fn mint(now: UnixMillis) -> EventId {
     MINTER.with_borrow_mut(|minter| match minter {
         Some(minter) => minter.mint(now),
         None => {

@@ -9,7 +9,8 @@ use tidegate_event::{Kind, Node, Pointer, canonical};
 use tidegate_types::{EventId, EventType, Finding, Problem, ProblemType, TenantId, UnixMillis};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::decode::{Decoded, Form};
+use super::admit::meter::Metered;
+use super::decode::Form;
 use crate::event::{Event, Identity, Keyed, State, host_finding};
 use crate::force::revision::{Revision, Route};
 use crate::force::rollout::{InForce, Side};
@@ -32,8 +33,8 @@ pub struct Identified {
 ///
 /// # Errors
 /// Where the `Idempotency-Key` header is wrong, stands on a batch, or contradicts the event.
-pub fn identify(decoded: Decoded, headers: &HeaderMap) -> Result<Identified, Problem> {
-    let Decoded { tenant, in_force, place, form, received_at, mut events } = decoded;
+pub fn identify(metered: Metered, headers: &HeaderMap) -> Result<Identified, Problem> {
+    let Metered { tenant, write, in_force, place, form, received_at, mut events } = metered;
     let (header, cloud_event) = (header_key(headers)?, form.is_cloud_event());
     if header.is_some() && !form.is_single() {
         let detail =
@@ -44,7 +45,13 @@ pub fn identify(decoded: Decoded, headers: &HeaderMap) -> Result<Identified, Pro
         let State::Open(open) = &mut event.state else { continue };
         let envelope = Envelope { tenant: &tenant, cloud_event, header: header.as_deref() };
         match judged_by(&in_force, open.node(), event.event_id, &envelope) {
-            Ok(identity) => open.identity = Some(identity),
+            Ok(identity) if write.covers(&identity.route.event_type) => {
+                open.identity = Some(identity);
+            }
+            Ok(identity) => {
+                in_force.on(identity.side).stats.refused(1);
+                event.reject(vec![not_allowed(&identity.route.event_type)]);
+            }
             Err((side, Wrong::Event(findings))) => {
                 in_force.on(side).stats.refused(1);
                 event.reject(findings);
@@ -53,6 +60,11 @@ pub fn identify(decoded: Decoded, headers: &HeaderMap) -> Result<Identified, Pro
         }
     }
     Ok(Identified { tenant, in_force, place, form, received_at, events })
+}
+
+fn not_allowed(event_type: &EventType) -> Finding {
+    let detail = format!("the credentials do not allow events of the type `{event_type}`");
+    host_finding(Finding::SCOPE, "", detail)
 }
 
 /// What an event is, for the revision that judges it.
@@ -154,7 +166,7 @@ fn check_tenant(node: Node<'_>, route: &Route, tenant: &TenantId) -> Result<(), 
     match pointer.resolve(node).and_then(|value| value.as_str()) {
         Some(named) if named == tenant.as_str() => Ok(()),
         Some(_) => Err(host_finding(
-            "tenant",
+            Finding::OTHER_TENANT,
             pointer.as_str(),
             "the event names another tenant than the credentials",
         )
@@ -207,10 +219,10 @@ fn header_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(wrong("the header Idempotency-Key is there more than once"));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| wrong("the header Idempotency-Key must be visible ASCII"))?
-        .trim();
+    let is_visible = |text: &&str| !text.contains('\t');
+    let text = value.to_str().ok().filter(is_visible);
+    let text =
+        text.ok_or_else(|| wrong("the header Idempotency-Key must be visible ASCII"))?.trim();
     let text = match text.strip_prefix('"') {
         None => text.to_owned(),
         Some(rest) => unquoted(rest).ok_or_else(|| {
@@ -255,6 +267,8 @@ mod tests {
             ("\"a\"b\"", None),
             ("\"\\n\"", None),
             ("\"a\\\"", None),
+            ("a\tb", None),
+            ("\"a\tb\"", None),
             (&long, None),
         ] {
             let mut headers = HeaderMap::new();
@@ -267,5 +281,40 @@ mod tests {
         twice.append("idempotency-key", "a".parse().unwrap());
         assert!(header_key(&twice).is_err());
         assert_eq!(header_key(&HeaderMap::new()), Ok(None));
+    }
+
+    /// A6: quoted keys against the test vectors of the HTTP working group (github.com/httpwg/
+    /// structured-field-tests, `string.json`), which lie beside the repository where they are; without
+    /// them this checks nothing. What a key may not be, though a string may: empty, or too long.
+    #[test]
+    fn quoted_keys_are_strings_of_structured_fields() {
+        let file = "shared/vectors/structured-fields/string.json";
+        let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let Some(text) =
+            above.map(|folder| folder.join(file)).find_map(|path| std::fs::read(path).ok())
+        else {
+            return;
+        };
+        let cases: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
+        let mut checked = 0;
+        for case in cases {
+            let lines: Vec<&str> =
+                case["raw"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+            let [line] = lines.as_slice() else { continue };
+            // Without a quote it is a bare key.
+            let Ok(value) = http::HeaderValue::from_str(line) else { continue };
+            if !line.starts_with('"') {
+                continue;
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert("idempotency-key", value);
+            let read = header_key(&headers).ok().flatten();
+            let expected = case["expected"][0].as_str().filter(|text| {
+                case["must_fail"] != true && (1..=MAX_KEY_BYTES).contains(&text.len())
+            });
+            assert_eq!(read.as_deref(), expected, "{}", case["name"]);
+            checked += 1;
+        }
+        assert!(checked > 5, "{checked}");
     }
 }

@@ -1,10 +1,12 @@
 //! `tidegate key`: the credentials of a tenant's producers.
 
+mod import;
+
 use anyhow::Context as _;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::super::Context;
+use super::super::{Context, files};
 use crate::cli::KeyCommand;
 use crate::client::{Body, path};
 use crate::output::{cell, remark};
@@ -40,6 +42,13 @@ pub(in super::super) fn run(context: &Context, command: KeyCommand) -> anyhow::R
                 ],
             )?;
         }
+        KeyCommand::Quotas { of, id, set } => {
+            let path = path(&["tenants", &of.tenant, "keys", &id, "quotas"]);
+            let quotas = json!({ "quotas": files::read_json(&set)? });
+            let answer = admin.call(Method::PUT, &path, Body::Json(quotas))?;
+            print.answer(&answer, || answer.to_string())?;
+        }
+        KeyCommand::Import { file } => import::run(context, &file)?,
         KeyCommand::Revoke { of, id } => {
             let path = path(&["tenants", &of.tenant, "keys", &id]);
             let answer = admin.call(Method::DELETE, &path, Body::Nothing)?;

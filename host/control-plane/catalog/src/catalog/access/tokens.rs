@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tidegate_types::name::secret;
 use tidegate_types::{Digest, TenantId, UnixMillis};
 
 use super::super::{Catalog, tenants};
@@ -29,7 +30,7 @@ impl AccessToken {
     /// Has a text the form of a token? Whether it is one, the catalog tells.
     #[must_use]
     pub fn has_form(text: &str) -> bool {
-        api_key::is_whole(text, PREFIX)
+        secret::is_whole(text, PREFIX)
     }
 }
 

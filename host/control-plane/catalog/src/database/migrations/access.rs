@@ -6,6 +6,30 @@
 
 use super::Step;
 
+/// Quotas; and rows of `api_keys` that other programs write are in force as those of administrators are.
+pub(super) const KEYS: Step = Step { every: KEYS_EVERY, postgres: KEYS_POSTGRES, sqlite: "" };
+
+const KEYS_EVERY: &str = "
+ALTER TABLE api_keys ADD COLUMN quotas TEXT;
+
+CREATE TABLE tenant_quotas (
+    tenant_id TEXT PRIMARY KEY REFERENCES tenants (id),
+    quotas TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+const KEYS_POSTGRES: &str = "
+CREATE FUNCTION api_keys_changed() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN
+    UPDATE desired_state SET version = version + 1;
+    NOTIFY tidegate_catalog;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER api_keys_are_in_force AFTER INSERT OR DELETE OR UPDATE OF
+    key_hash, tenant_id, scopes, rate_limit, is_active, expires_at, quotas ON api_keys
+FOR EACH STATEMENT EXECUTE FUNCTION api_keys_changed();
+";
+
 pub(super) const STEP: Step = Step { every: EVERY, postgres: POSTGRES, sqlite: SQLITE };
 
 const EVERY: &str = "

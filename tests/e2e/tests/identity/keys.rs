@@ -4,23 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate_e2e::{assert_quiet, problem, revision};
-use tidegate_testkit::{Gateway, Response, Tenant};
+use tidegate_testkit::Tenant;
 use tidegate_types::UnixMillis;
 
-use crate::start;
-
-fn post_with(gateway: &Gateway, keys: &[&str]) -> Response {
-    let mut headers = vec![("content-type", "application/json")];
-    headers.extend(keys.iter().map(|key| ("x-api-key", *key)));
-    gateway.request("POST", "/v1/events", &headers, b"{}")
-}
-
-fn make_key(gateway: &Gateway, tenant: &Tenant, request: &Value) -> Value {
-    let path = format!("/v1/tenants/{}/keys", tenant.id);
-    let answer = gateway.admin("POST", &path, "application/json", request.to_string().as_bytes());
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    answer.json()
-}
+use crate::{make_key, post_with, start, start_with};
 
 /// D2: 401 for no key, an unknown one, or more than one.
 #[test]
@@ -142,5 +129,38 @@ fn tenants_do_not_meet() {
     // Each is judged by its own revision.
     problem(&other.post(&gateway, &json!({ "key": "x" })), 400, "event-rejected");
     assert_eq!(acme.post(&gateway, &json!({ "key": "x" })).status, 202);
+    assert_quiet(&gateway);
+}
+
+/// D2: when a key was used last is known, also after a restart; one that was not used has no time.
+#[test]
+fn the_last_use_of_a_key_is_noted() {
+    let settings = [("KEYS__LAST_USED_INTERVAL", "100ms"), ("KEYS__ENVIRONMENT", "test")];
+    let (mut gateway, tenant) = start_with(&settings);
+    tenant.activate(&gateway, &revision::plain());
+    assert!(tenant.key.starts_with("tg_test_"), "{}", tenant.key);
+    let idle = make_key(&gateway, &tenant, &json!({ "name": "idle" }));
+    let last_used = |gateway: &tidegate_testkit::Gateway, id: &str| {
+        let answer = gateway.admin("GET", "/v1/tenants/acme/keys", "application/json", b"").json();
+        let keys = answer["keys"].as_array().unwrap().clone();
+        keys.iter().find(|key| key["id"] == id).unwrap()["last_used_at"].clone()
+    };
+    let id = tenant.key.split('_').nth(2).unwrap();
+    assert_eq!(last_used(&gateway, id), Value::Null);
+    let before = UnixMillis::now().to_rfc3339();
+    assert_eq!(post_with(&gateway, &[&tenant.key]).status, 202);
+    let after = UnixMillis::now().to_rfc3339();
+    let begun = Instant::now();
+    let noted = loop {
+        if let Value::String(noted) = last_used(&gateway, id) {
+            break noted;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is never noted");
+    };
+    assert!(before <= noted && noted <= after, "{before} {noted} {after}");
+    assert_eq!(last_used(&gateway, idle["id"].as_str().unwrap()), Value::Null);
+    gateway.kill();
+    gateway.restart();
+    assert_eq!(last_used(&gateway, id), noted);
     assert_quiet(&gateway);
 }

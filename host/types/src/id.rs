@@ -1,0 +1,4 @@
+//! Ids of events and of content.
+
+pub mod digest;
+pub mod event_id;
