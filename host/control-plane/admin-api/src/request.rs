@@ -20,7 +20,7 @@ use crate::answer::Failure;
 use crate::state::AdminState;
 use crate::token::act::Act;
 
-pub(crate) use strict_json::{from_json, parse_json};
+pub(crate) use strict_json::{from_json, parse_json, whole};
 
 /// So much of a body that is too large is read and thrown away, so that its sender gets to read
 /// the answer.

@@ -48,6 +48,7 @@ fn race(settings: &[(&str, &str)], in_flight: u16) {
             let told = status(&answer);
             if told == (in_flight, "retry".to_owned()) {
                 assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+                assert_eq!(answer.json()["status"], in_flight, "{}", answer.text());
                 assert!(
                     answer.json()["retry_after_ms"]
                         .as_u64()

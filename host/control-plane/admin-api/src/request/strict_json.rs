@@ -1,6 +1,8 @@
 //! JSON read strictly: a name that comes twice in an object is an error, where most readers would
 //! silently take one of the two. What is wrong is told with a JSON pointer.
 
+mod shaped;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -9,11 +11,17 @@ use serde_json::{Map, Number, Value};
 use serde_path_to_error::{Path, Segment};
 use tidegate_types::{Problem, ProblemType};
 
+use shaped::Shaped;
+pub(crate) use shaped::whole;
+
 /// Reads a body of a known shape: `malformed-json` where it is no JSON, `invalid-request` where it
-/// has another shape.
+/// has another shape. Every body is an object.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     let value = parse_json(text)?;
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    if !value.is_object() {
+        return Err(Problem::new(ProblemType::InvalidRequest, "the body is a JSON object").at(""));
+    }
+    serde_path_to_error::deserialize(Shaped(value)).map_err(|error| {
         let place = pointer(error.path());
         Problem::new(ProblemType::InvalidRequest, error.inner().to_string()).at(place)
     })

@@ -127,6 +127,9 @@ fn single(answer: Answer, options: &IngressOptions) -> Response<Body> {
     problem.retry_after_ms = answer.retry_after_ms;
     let mut body = problem.to_json();
     merge(&mut body, &answer.receipts);
+    if let (Status::Retry, Some(members)) = (answer.status, body.as_object_mut()) {
+        members.insert("status".into(), options.in_flight_status.as_u16().into());
+    }
     let mut response = with_body(&problem, body);
     if answer.status == Status::Retry {
         *response.status_mut() = options.in_flight_status;

@@ -11,8 +11,8 @@ use tidegate_types::{Digest, TenantId};
 /// Are these limits?
 pub(super) fn check(of_component: bool, limits: &Value) -> Result<(), String> {
     // A list would be read as the members in their order.
-    if !limits.is_object() {
-        return Err("limits are a JSON object".to_owned());
+    if !limits.is_object() || limits.get("calls").is_some_and(|calls| !calls.is_object()) {
+        return Err("limits, and those of calls, are a JSON object".to_owned());
     }
     if of_component {
         read::<CallLimits>(limits).map(drop)

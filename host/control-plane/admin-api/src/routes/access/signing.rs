@@ -8,7 +8,7 @@ use tidegate_distribution::{PublicKey, SignaturePolicy};
 use tidegate_types::{Problem, ProblemType, TenantId};
 
 use crate::answer::{self, Answer};
-use crate::request::{self, At, from_json};
+use crate::request::{self, At, from_json, parse_json};
 use crate::state::AdminState;
 
 #[derive(Deserialize)]
@@ -93,6 +93,13 @@ pub(in crate::routes) async fn set_policy(
     let tenant = request::tenant(&tenant)?;
     let body = request::json_body(&state, request).await?;
     let policy = json!(from_json::<SignaturePolicy>(&body)?);
+    // Members that a policy does not have are passed over where it has none at all.
+    let sent = parse_json(&body)?;
+    let more = sent.as_object().into_iter().flatten().find(|(name, _)| policy.get(name).is_none());
+    if let Some((name, _)) = more {
+        let place = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        return Err(request::bad(format!("unknown field `{name}`")).at(place).into());
+    }
     let (changing, set) = (state.clone(), policy.clone());
     let setting = state.change(async move {
         changing.catalog(move |catalog| catalog.set_signature_policy(&tenant, &set)).await

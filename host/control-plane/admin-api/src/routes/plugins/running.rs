@@ -10,7 +10,7 @@ use tidegate_types::{Digest, Problem, RuleName, TenantId, UnixMillis};
 
 use crate::answer::{self, Answer};
 use crate::data_plane::LogRequest;
-use crate::request::{self, Asked, At, parse_json};
+use crate::request::{self, Asked, At, parse_json, whole};
 use crate::state::AdminState;
 
 const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
@@ -113,7 +113,7 @@ async fn set(
     request: Request,
 ) -> Answer {
     let body = request::json_body(&state, request).await?;
-    let limits = parse_json(&body)?;
+    let limits = whole(parse_json(&body)?);
     let checked = state.data_plane.check_limits(component.is_some(), &limits);
     checked.map_err(request::bad)?;
     let (changing, set) = (state.clone(), limits.clone());
