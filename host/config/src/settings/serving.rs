@@ -147,6 +147,8 @@ pub enum Endpoint {
     Livez,
     /// `GET /readyz`.
     Readyz,
+    /// `GET /openapi.json`.
+    Openapi,
 }
 
 impl Word for Endpoint {
@@ -157,6 +159,7 @@ impl Word for Endpoint {
         ("health", Self::Health),
         ("livez", Self::Livez),
         ("readyz", Self::Readyz),
+        ("openapi", Self::Openapi),
     ];
 }
 

@@ -103,6 +103,7 @@ fn delete<H: Handler<T, AdminState>, T: 'static>(
 #[rustfmt::skip]
 fn table() -> Vec<Route> {
     vec![
+        get("/openapi.json", ANY, status::document),
         get("/metrics", ADMIN, plugins::running::metrics),
         get("/v1/status", ADMIN, status::node),
         get("/v1/nodes", ADMIN, status::nodes),

@@ -9,4 +9,5 @@ pub(crate) mod receipts;
 mod route;
 pub mod serve;
 
+pub use route::{PUBLIC_ROUTES, PublicRoute};
 pub use serve::serve;

@@ -25,4 +25,5 @@ pub use force::snapshot::Snapshot;
 pub use gateway::{Gateway, Health};
 pub use http::access::AccessLog;
 pub use http::receipts::{ReadReceipt, Receipts};
+pub use http::{PUBLIC_ROUTES, PublicRoute};
 pub use options::{ClientAddress, Endpoint, IngressOptions};

@@ -16,6 +16,7 @@ pub enum Endpoint {
     Health,
     Livez,
     Readyz,
+    Openapi,
 }
 
 /// The header in which trusted proxies tell the client's address.

@@ -59,6 +59,7 @@ fn endpoint(endpoint: Endpoint) -> tidegate_ingest::Endpoint {
         Endpoint::Health => tidegate_ingest::Endpoint::Health,
         Endpoint::Livez => tidegate_ingest::Endpoint::Livez,
         Endpoint::Readyz => tidegate_ingest::Endpoint::Readyz,
+        Endpoint::Openapi => tidegate_ingest::Endpoint::Openapi,
     }
 }
 

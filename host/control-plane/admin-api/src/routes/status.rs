@@ -1,4 +1,4 @@
-//! `/v1/status` and `/v1/tenants/{tenant}/status`
+//! `/v1/status`, `/v1/nodes` and `/v1/tenants/{tenant}/status`, and what the API says of itself.
 
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -11,6 +11,13 @@ use crate::answer::{self, Answer};
 use crate::data_plane::{ActiveRule, FailingRevision};
 use crate::request::{self, At};
 use crate::state::AdminState;
+
+/// The description of this API.
+const DOCUMENT: &str = include_str!("../../../../docs/openapi/admin.json");
+
+pub(super) async fn document() -> Answer {
+    answer::text(DOCUMENT.to_owned())
+}
 
 pub(super) async fn node(State(state): State<AdminState>) -> Answer {
     let tenants = state.catalog(Catalog::tenant_count).await?;

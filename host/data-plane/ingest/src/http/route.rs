@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, header};
 use tidegate_types::{Problem, ProblemType};
 
 use crate::options::Endpoint;
+use crate::stage::authenticate::{READ, WRITE};
 use crate::stage::decode::Form;
 
 /// What a request wants.
@@ -16,56 +17,85 @@ pub(super) enum Target {
     Ping,
     Livez,
     Readyz,
+    Document,
 }
 
-const BATCH: &str = "/v1/events/batch";
+/// A path with what lies there, as the API's reference has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicRoute {
+    /// With its variable part in braces.
+    pub path: &'static str,
+    /// The methods that it takes, as the header `Allow` names them.
+    pub methods: &'static str,
+    /// What credentials must allow; nothing where none are asked for.
+    pub scope: Option<&'static str>,
+    target: Target,
+    endpoint: Endpoint,
+}
+
+const READING: &str = "GET, HEAD";
+
+impl PublicRoute {
+    /// For everybody.
+    const fn open(path: &'static str, target: Target, endpoint: Endpoint) -> Self {
+        Self { path, methods: READING, scope: None, target, endpoint }
+    }
+
+    const fn write(path: &'static str, target: Target, endpoint: Endpoint) -> Self {
+        Self { path, methods: "POST", scope: Some(WRITE), target, endpoint }
+    }
+}
+
+const RECEIPT: PublicRoute = PublicRoute {
+    path: "/v1/events/{event_id}",
+    methods: READING,
+    scope: Some(READ),
+    target: Target::Receipt,
+    endpoint: Endpoint::Events,
+};
+
+/// Every route of the listener for events: for the listener, and for what tells of it.
+pub const PUBLIC_ROUTES: [PublicRoute; 8] = [
+    PublicRoute::write("/v1/events", Target::Events, Endpoint::Events),
+    PublicRoute::write("/v1/events/batch", Target::Batch, Endpoint::Batch),
+    RECEIPT,
+    PublicRoute::open("/v1/ping", Target::Ping, Endpoint::Ping),
+    PublicRoute::open("/health", Target::Readyz, Endpoint::Health),
+    PublicRoute::open("/livez", Target::Livez, Endpoint::Livez),
+    PublicRoute::open("/readyz", Target::Readyz, Endpoint::Readyz),
+    PublicRoute::open("/openapi.json", Target::Document, Endpoint::Openapi),
+];
 
 /// The id of an event that a path names.
 pub(super) fn receipt_id(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/events/").filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
-/// A target's path, as the reference names it.
-pub(super) fn template(target: Target) -> &'static str {
-    match target {
-        Target::Events => "/v1/events",
-        Target::Receipt => "/v1/events/{event_id}",
-        Target::Batch => BATCH,
-        Target::Ping => "/v1/ping",
-        Target::Livez => "/livez",
-        Target::Readyz => "/readyz",
-    }
-}
-
-/// What lies at a path, and the methods that it takes, as the header `Allow` names them.
-fn at(path: &str) -> Option<(Target, Endpoint, &'static str)> {
-    if receipt_id(path).is_some() && path != BATCH {
-        return Some((Target::Receipt, Endpoint::Events, "GET, HEAD"));
-    }
-    match path {
-        "/v1/events" => Some((Target::Events, Endpoint::Events, "POST")),
-        BATCH => Some((Target::Batch, Endpoint::Batch, "POST")),
-        "/v1/ping" => Some((Target::Ping, Endpoint::Ping, "GET, HEAD")),
-        "/health" => Some((Target::Readyz, Endpoint::Health, "GET, HEAD")),
-        "/livez" => Some((Target::Livez, Endpoint::Livez, "GET, HEAD")),
-        "/readyz" => Some((Target::Readyz, Endpoint::Readyz, "GET, HEAD")),
-        _ => None,
-    }
+/// What lies at a path.
+fn at(path: &str) -> Option<PublicRoute> {
+    let exact = PUBLIC_ROUTES.into_iter().find(|route| route.path == path);
+    exact.or_else(|| receipt_id(path).map(|_| RECEIPT))
 }
 
 /// The methods of a path, for the answer to another one.
 pub(super) fn allowed(path: &str) -> &'static str {
-    at(path).map_or("", |(_, _, methods)| methods)
+    at(path).map_or("", |route| route.methods)
 }
 
-/// Finds the target; what the listener does not expose does not exist.
-pub(super) fn target(method: &Method, path: &str, exposed: &[Endpoint]) -> Result<Target, Problem> {
-    let exposed = at(path).filter(|(_, endpoint, _)| exposed.contains(endpoint));
-    let (target, _, methods) = exposed.ok_or_else(nothing_here)?;
-    if !methods.split(", ").any(|allowed| allowed == method.as_str()) {
-        return Err(Problem::new(ProblemType::MethodNotAllowed, format!("{path} takes {methods}")));
+/// Finds the target, and its path as the reference names it; what the listener does not expose does
+/// not exist.
+pub(super) fn target(
+    method: &Method,
+    path: &str,
+    exposed: &[Endpoint],
+) -> Result<(Target, &'static str), Problem> {
+    let route = at(path).filter(|route| exposed.contains(&route.endpoint));
+    let route = route.ok_or_else(nothing_here)?;
+    if !route.methods.split(", ").any(|allowed| allowed == method.as_str()) {
+        let detail = format!("{path} takes {}", route.methods);
+        return Err(Problem::new(ProblemType::MethodNotAllowed, detail));
     }
-    Ok(target)
+    Ok((route.target, route.path))
 }
 
 fn nothing_here() -> Problem {
@@ -147,11 +177,13 @@ mod tests {
     #[test]
     fn what_is_not_exposed_does_not_exist() {
         let status = |method, path, exposed: &[Endpoint]| {
-            target(&method, path, exposed).map_err(|p| p.kind.status())
+            target(&method, path, exposed).map(|found| found.0).map_err(|p| p.kind.status())
         };
         assert_eq!(status(Method::POST, "/v1/events", &[Endpoint::Events]), Ok(Target::Events));
         assert_eq!(status(Method::GET, "/v1/events", &[Endpoint::Events]), Err(405));
         assert_eq!(status(Method::POST, "/v1/events/batch", &[Endpoint::Events]), Err(404));
         assert_eq!(status(Method::GET, "/v1/events/", &[Endpoint::Events]), Err(404));
+        assert_eq!(status(Method::GET, "/v1/events/x", &[Endpoint::Events]), Ok(Target::Receipt));
+        assert_eq!(status(Method::GET, "/v1/events/batch", &[Endpoint::Batch]), Err(405));
     }
 }

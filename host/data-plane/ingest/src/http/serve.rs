@@ -30,6 +30,9 @@ use crate::pipeline;
 use crate::stage::admit::meter::{self, Standing};
 use crate::stage::authenticate::{Producer, Sender, authenticate};
 
+/// The description of this API.
+const DOCUMENT: &str = include_str!("../../../../docs/openapi/public.json");
+
 /// Serves until `shutdown` resolves, then drains: no new connections, open requests end.
 ///
 /// # Errors
@@ -142,11 +145,11 @@ async fn handle(
 ) -> Response<Body> {
     let path = request.uri().path();
     let target = route::target(request.method(), path, &gateway.options.endpoints);
-    let route = target.as_ref().map_or("", |target| route::template(*target));
+    let route = target.as_ref().map_or("", |(_, route)| *route);
     let client = client::address(peer, request.headers(), &gateway.options);
     let access = Access::begin(request.method(), route, request.headers(), client);
     let mut response = match target {
-        Ok(target) => respond(gateway, target, client, request)
+        Ok((target, _)) => respond(gateway, target, client, request)
             .await
             .unwrap_or_else(|problem| answer::problem(&problem)),
         Err(problem) => answer::misled(&problem, route::allowed(path)),
@@ -164,6 +167,7 @@ async fn respond(
     let ready = gateway.health.is_ready();
     match target {
         Target::Ping | Target::Livez => Ok(answer::json(StatusCode::OK, "{\"status\":\"ok\"}")),
+        Target::Document => Ok(answer::json(StatusCode::OK, DOCUMENT)),
         Target::Readyz if ready => Ok(answer::json(StatusCode::OK, "{\"status\":\"ready\"}")),
         Target::Readyz => {
             let detail = if gateway.health.is_draining() {

@@ -15,6 +15,11 @@ use crate::force::rollout::InForce;
 use crate::force::snapshot::Snapshot;
 use crate::stage::admit::meter::Allowance;
 
+/// The scope of those who send. Single types of events have scopes of their own.
+pub(crate) const WRITE: &str = "events:write";
+/// The scope of those who read receipts.
+pub(crate) const READ: &str = "events:read";
+
 /// Who sends, by good credentials.
 #[derive(Debug)]
 pub struct Sender {
@@ -63,7 +68,7 @@ impl Sender {
         let allowance = self.allowance(snapshot);
         let Self { tenant, scopes, expires_at, .. } = self;
         if scopes.write == WriteScope::None {
-            return Err(lacks("events:write"));
+            return Err(lacks(WRITE));
         }
         let in_force = snapshot.in_force(&tenant).cloned();
         let in_force = in_force.ok_or_else(|| nothing_in_force(snapshot, &tenant))?;
@@ -82,7 +87,7 @@ impl Sender {
     /// # Errors
     /// 403 without the right.
     pub(crate) fn reader(self) -> Result<TenantId, Problem> {
-        if self.scopes.read { Ok(self.tenant) } else { Err(lacks("events:read")) }
+        if self.scopes.read { Ok(self.tenant) } else { Err(lacks(READ)) }
     }
 }
 
