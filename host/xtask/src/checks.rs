@@ -4,7 +4,7 @@
 mod tally;
 
 use crate::arguments::Arguments;
-use crate::setup;
+use crate::setup::{self, contract};
 use crate::shell::{self, Failure, SERVICES};
 use tally::Tally;
 
@@ -18,14 +18,16 @@ one table of dependencies and lints, and words that do not belong here. Takes se
 pub(crate) const TEST_HELP: &str = "\
 Usage: cargo xtask test
 
-Runs the rules of the repository, the formatter's check, the linter with warnings as errors, a
-build of everything, and all tests. Every step runs, also where one before has failed.
+Runs the rules of the repository, the formatter's check, the linter with warnings as errors, the
+linter of the OpenAPI documents, a build of everything, and all tests. Every step runs, also where one before has failed.
 
 The last line is `N passed, N failed`: the sum over all test programs; a step without tests of its
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
 The guests' target is brought by rustup where it is missing, PostgreSQL's server by apt-get, and the
-OCI registry that tests speak to is built by Go, once, into the build folder. CARGO_TARGET_DIR is honoured.
+OCI registry that tests speak to is built by Go, once, into the build folder. Spectral, which lints
+OpenAPI documents, and Schemathesis, which attacks a gateway by them, are installed by npm and pip, once,
+into the user's cache folder. CARGO_TARGET_DIR is honoured.
 ";
 
 pub(crate) const CI_HELP: &str = "\
@@ -115,6 +117,8 @@ fn all_steps() -> Result<Report, Failure> {
     eprintln!("-- lints of the default features");
     let lints = ["clippy", "--workspace", "--bins", "--", "-D", "warnings"];
     report.step("lints of the default features", shell::run(shell::cargo().args(lints)));
+    eprintln!("-- published contract");
+    report.step("published contract", contract::lint());
     eprintln!("-- build");
     let mut build = shell::cargo();
     build.args(["test", "--workspace", "--no-run"]).args(SERVICES);
@@ -125,9 +129,14 @@ fn all_steps() -> Result<Report, Failure> {
         eprintln!("-- services");
         report.step("OCI registry", setup::oci_registry().map(drop));
         report.step("openssl", setup::debian_program("openssl", "openssl"));
+        let schemathesis = contract::schemathesis();
         eprintln!("-- tests");
         let mut tests = shell::cargo();
         tests.args(["test", "--workspace", "--no-fail-fast"]).args(SERVICES);
+        if let Ok(program) = &schemathesis {
+            tests.env("TIDEGATE_TEST_SCHEMATHESIS", program);
+        }
+        report.step("Schemathesis", schemathesis.map(drop));
         let (tally, ended_well) = tally::run(&mut tests, &mut std::io::stdout().lock())?;
         report.tally.passed += tally.passed;
         report.tally.failed += tally.failed;

@@ -1,6 +1,8 @@
 //! Brings what a command needs and this machine lacks: parts of the Rust toolchain, Debian
 //! packages, tools of cargo. Says nothing where nothing is missing.
 
+pub(crate) mod contract;
+
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
