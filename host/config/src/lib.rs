@@ -28,7 +28,7 @@ pub use settings::plugins::{Compile, Plugins, Schemas};
 pub use settings::registries::Registries;
 pub use settings::serving::{
     AccessLog, Admin, ClientAddress, Endpoint, InFlightStatus, Ingress, Keys, Log, LogFormat,
-    LogLevel, Node, OverQuota, Quotas, Workers,
+    LogLevel, Node, OverQuota, Quotas, Tls, Workers,
 };
 
 use section::{Base, Reader, Section};
@@ -44,6 +44,7 @@ pub struct Config {
     pub workers: Workers,
     pub ingress: Ingress,
     pub admin: Admin,
+    pub tls: Tls,
     pub keys: Keys,
     pub quotas: Quotas,
     pub catalog: Catalog,
@@ -61,7 +62,7 @@ pub struct Config {
 macro_rules! with_sections {
     ($then:ident) => {
         $then! {
-            node: Node, workers: Workers, ingress: Ingress, admin: Admin, keys: Keys, quotas: Quotas, catalog: Catalog,
+            node: Node, workers: Workers, ingress: Ingress, admin: Admin, tls: Tls, keys: Keys, quotas: Quotas, catalog: Catalog,
             dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, registries: Registries, log: Log
         }
     };

@@ -6,7 +6,7 @@ use crate::section::{Described, Section};
 use crate::source::variable;
 use crate::{
     Admin, Catalog, Compile, Dedup, Ingress, Keys, Log, Node, Plugins, Quotas, Registries, Schemas,
-    Storage, Wal, Workers,
+    Storage, Tls, Wal, Workers,
 };
 
 const INTRODUCTION: &str = "\

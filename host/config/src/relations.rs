@@ -163,11 +163,39 @@ fn of_plugins(config: &Config) -> [Order; 6] {
     ]
 }
 
+/// Certificate and key go together, and clients' certificates are seen in TLS alone: each key with the
+/// one that it needs, where that is missing.
+fn of_tls(config: &Config) -> Vec<(Key, &'static str)> {
+    let (events, admin) = (&config.ingress, &config.admin);
+    let listeners = [
+        ("ingress", &events.tls_certificate, &events.tls_key, &events.tls_client_ca),
+        ("admin", &admin.tls_certificate, &admin.tls_key, &admin.tls_client_ca),
+    ];
+    let mut missing = Vec::new();
+    for (section, certificate, key, client_ca) in listeners {
+        for (name, given, wanted, there) in [
+            ("tls_certificate", certificate, "tls_key", key),
+            ("tls_key", key, "tls_certificate", certificate),
+            ("tls_client_ca", client_ca, "tls_certificate", certificate),
+        ] {
+            if given.is_some() && there.is_none() {
+                missing.push(((section, name), wanted));
+            }
+        }
+    }
+    missing
+}
+
 /// Notes every relation that does not hold.
 pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Problem>) {
     let orders =
         of_requests(config).into_iter().chain(of_the_log(config)).chain(of_plugins(config));
     problems.extend(orders.filter_map(|order| order.problem(sources)));
+    for ((section, key), wanted) in of_tls(config) {
+        let message = format!("this needs {section}.{wanted}: name that file as well");
+        let source = sources.origin_of(section, key);
+        problems.push(Problem { key: format!("{section}.{key}"), source, message });
+    }
     let (events, admin) = (config.ingress.address, config.admin.address);
     if events == admin && events.port() != 0 {
         let message = format!("ingress.address is {admin} as well: write another port");

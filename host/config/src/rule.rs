@@ -211,6 +211,30 @@ impl Rule for UnderDataDir {
     }
 }
 
+/// A file that need not be there; where nothing is given, there is none.
+pub(crate) struct OptionalFile;
+
+impl Rule for OptionalFile {
+    type Out = Option<PathBuf>;
+
+    fn default(&self, _: &Base) -> Option<PathBuf> {
+        None
+    }
+
+    fn parse(&self, value: &Value) -> Result<Option<PathBuf>, String> {
+        let text = text_of(value).ok_or_else(|| "this is not a path: write one".to_owned())?;
+        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
+    }
+
+    fn default_text(&self) -> String {
+        "none".to_owned()
+    }
+
+    fn bounds_text(&self) -> String {
+        "a path, or empty".to_owned()
+    }
+}
+
 /// The name of the node; where nothing is given, that of the host.
 pub(crate) struct NodeName;
 

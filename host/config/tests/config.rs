@@ -46,7 +46,7 @@ fn nothing_given_is_a_valid_configuration() {
     assert_eq!(config.admin.token_file, PathBuf::from("tidegate-data/admin-token"));
     assert_eq!(config.storage.directory, PathBuf::from("tidegate-data/parquet"));
     assert_eq!(config.ingress.address.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.ingress.endpoints.len(), 6);
+    assert_eq!(config.ingress.endpoints.len(), 7);
     assert_eq!(config.ingress.max_body_bytes, 4 << 20);
     assert_eq!(config.ingress.in_flight_status.code(), 409);
     assert_eq!(config.dedup.window, Duration::from_secs(3600));
@@ -146,19 +146,19 @@ fn wrong_values_are_told_with_what_to_write() {
         (
             "ingress",
             "endpoints = []",
-            "the list is empty: write one or more of events, batch, ping, health, livez, readyz"
+            "the list is empty: write one or more of events, batch, ping, health, livez, readyz, openapi"
                 .to_owned(),
         ),
         (
             "ingress",
             "endpoints = [\"events\", \"admin\"]",
-            "`admin` is not known: write a list of events, batch, ping, health, livez, readyz"
+            "`admin` is not known: write a list of events, batch, ping, health, livez, readyz, openapi"
                 .to_owned(),
         ),
         (
             "ingress",
             "endpoints = { a = 1 }",
-            "this is no list: write a list of events, batch, ping, health, livez, readyz"
+            "this is no list: write a list of events, batch, ping, health, livez, readyz, openapi"
                 .to_owned(),
         ),
         ("ingress", "in_flight_status = 500", "`500` is not known: write 409 or 503".to_owned()),
@@ -195,7 +195,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, keys, quotas, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
+    let sections = "node, workers, ingress, admin, tls, keys, quotas, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );
@@ -267,6 +267,18 @@ fn keys_that_contradict_each_other_are_told() {
         (
             "[ingress]\naddress = \"127.0.0.1:8081\"",
             "admin.address @ : ingress.address is 127.0.0.1:8081 as well: write another port",
+        ),
+        (
+            "[ingress]\ntls_certificate = \"a.pem\"",
+            "ingress.tls_certificate @ tidegate.toml: this needs ingress.tls_key: name that file as well",
+        ),
+        (
+            "[admin]\ntls_key = \"a.pem\"",
+            "admin.tls_key @ tidegate.toml: this needs admin.tls_certificate: name that file as well",
+        ),
+        (
+            "[ingress]\ntls_client_ca = \"a.pem\"",
+            "ingress.tls_client_ca @ tidegate.toml: this needs ingress.tls_certificate: name that file as well",
         ),
     ] {
         check_bad(text, expected);

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::http::{Connection, Response};
+use crate::tls::Trust;
 
 /// How long a gateway may take to become ready, or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,6 +21,10 @@ pub struct Gateway {
     /// Where the folder is the gateway's own.
     _temporary: Option<TempDir>,
     settings: Vec<(String, String)>,
+    /// Where both listeners speak TLS.
+    trust: Option<Trust>,
+    /// What a connection to the listener for events begins with.
+    preface: &'static [u8],
     child: Option<Child>,
     /// `HOST:PORT` of the listener for events.
     pub ingress: String,
@@ -51,6 +56,28 @@ impl Gateway {
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         Self::start_in_folder(temporary.path().to_owned(), Some(temporary), settings)
+    }
+
+    /// Starts a gateway whose settings have both listeners speak TLS.
+    #[must_use]
+    pub fn start_secured(settings: &[(&str, &str)], trust: Trust) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let mut gateway = Self::new(temporary.path().to_owned(), Some(temporary), settings);
+        gateway.trust = Some(trust);
+        gateway.launch();
+        gateway.wait_ready();
+        gateway
+    }
+
+    /// Starts a gateway whose listener for events is to be spoken to as a proxy does: with this first.
+    #[must_use]
+    pub fn start_proxied(settings: &[(&str, &str)], preface: &'static [u8]) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let mut gateway = Self::new(temporary.path().to_owned(), Some(temporary), settings);
+        gateway.preface = preface;
+        gateway.launch();
+        gateway.wait_ready();
+        gateway
     }
 
     /// Starts a gateway in a folder that the caller has made and takes away; its log is beside it.
@@ -86,7 +113,17 @@ impl Gateway {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let any = || "127.0.0.1:0".to_owned();
-        Self { folder, _temporary: temporary, settings, child: None, ingress: any(), admin: any() }
+        let (ingress, admin) = (any(), any());
+        Self {
+            folder,
+            _temporary: temporary,
+            settings,
+            trust: None,
+            preface: b"",
+            child: None,
+            ingress,
+            admin,
+        }
     }
 
     /// The data folder.
@@ -146,9 +183,19 @@ impl Gateway {
             return false;
         };
         (self.ingress, self.admin) = (ingress.to_owned(), admin.to_owned());
-        let answer =
-            Connection::open(ingress).and_then(|mut c| c.request("GET", "/readyz", &[], b""));
+        let connection = self.open(ingress).and_then(|mut connection| {
+            connection.send(self.preface)?;
+            Ok(connection)
+        });
+        let answer = connection.and_then(|mut c| c.request("GET", "/readyz", &[], b""));
         answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    fn open(&self, address: &str) -> std::io::Result<Connection> {
+        match &self.trust {
+            None => Connection::open(address),
+            Some(trust) => Connection::open_tls(address, trust),
+        }
     }
 
     /// The process id.
@@ -175,6 +222,12 @@ impl Gateway {
     pub fn ask_to_stop(&self) {
         let child = self.child.as_ref().expect("a running gateway");
         kill_process(Pid::from_child(child), Signal::TERM).expect("a child can be signalled");
+    }
+
+    /// Sends SIGHUP: files may have changed.
+    pub fn hang_up(&self) {
+        let child = self.child.as_ref().expect("a running gateway");
+        kill_process(Pid::from_child(child), Signal::HUP).expect("a child can be signalled");
     }
 
     /// Waits until the process has ended by itself.
@@ -221,7 +274,7 @@ impl Gateway {
     /// A connection to the listener for events.
     #[must_use]
     pub fn connect(&self) -> Connection {
-        Connection::open(&self.ingress).expect("the gateway listens")
+        self.open(&self.ingress).expect("the gateway listens")
     }
 
     /// One request to the listener for events, on a connection of its own.
@@ -256,7 +309,7 @@ impl Gateway {
         let token = std::fs::read_to_string(self.folder.join("admin-token")).expect("a token");
         let authorization = format!("Bearer {}", token.trim());
         let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
-        Connection::open(&self.admin)?.request(method, path, &headers, body)
+        self.open(&self.admin)?.request(method, path, &headers, body)
     }
 
     /// What the node says of itself.

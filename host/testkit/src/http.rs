@@ -1,8 +1,15 @@
-//! HTTP/1.1 as bytes: a blocking connection that sends what it is given and reads one answer.
+//! HTTP/1.1 as bytes: a blocking connection, in TLS where that is asked for, that sends what it is given
+//! and reads one answer.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::tls::Trust;
 
 /// How long a read may take before the test fails.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,18 +44,67 @@ impl Response {
 /// A connection that stays open between requests.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     read: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(READ_TIMEOUT))?;
+    Ok(stream)
 }
 
 impl Connection {
     /// # Errors
     /// Where nobody listens.
     pub fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(READ_TIMEOUT))?;
-        Ok(Self { stream, read: Vec::new() })
+        Ok(Self { stream: Stream::Plain(connect(address)?), read: Vec::new() })
+    }
+
+    /// The same in TLS, with the peer as `localhost`.
+    ///
+    /// # Errors
+    /// Where nobody listens, or one of the two does not trust the other. That a client is not trusted
+    /// is told by TLS 1.3 with the first answer only.
+    pub fn open_tls(address: &str, trust: &Trust) -> io::Result<Self> {
+        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+        let tls = ClientConnection::new(Arc::clone(&trust.0), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(tls, connect(address)?);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Self { stream: Stream::Tls(Box::new(stream)), read: Vec::new() })
+    }
+
+    /// What TLS has agreed on: the protocol by ALPN, and the peer's certificate.
+    #[must_use]
+    pub fn agreed(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let Stream::Tls(stream) = &self.stream else { return None };
+        let protocol = stream.conn.alpn_protocol().unwrap_or_default().to_vec();
+        Some((protocol, stream.conn.peer_certificates()?.first()?.to_vec()))
     }
 
     /// Sends bytes as they are.
@@ -88,7 +144,10 @@ impl Connection {
     /// # Errors
     /// Where the peer goes away before it has answered. That it takes not all the bytes is none.
     pub fn exchange(&mut self, bytes: &[u8]) -> io::Result<Response> {
-        let mut sending = self.stream.try_clone()?;
+        let Stream::Plain(stream) = &self.stream else {
+            return Err(io::Error::other("not in TLS"));
+        };
+        let mut sending = stream.try_clone()?;
         sending.set_write_timeout(Some(READ_TIMEOUT))?;
         std::thread::scope(|scope| {
             scope.spawn(move || drop(sending.write_all(bytes)));

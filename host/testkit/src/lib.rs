@@ -14,9 +14,11 @@ pub mod http;
 pub mod postgres;
 pub mod registry;
 pub mod tenant;
+pub mod tls;
 
 pub use gateway::Gateway;
 pub use http::{Connection, Response};
 pub use postgres::Postgres;
 pub use registry::{Registry, RegistrySettings};
 pub use tenant::Tenant;
+pub use tls::{Authority, Identity, Trust};

@@ -6,13 +6,12 @@ mod converge;
 mod data_plane;
 mod guard;
 mod in_force;
+mod listeners;
 mod options;
 mod recovery;
-mod stop;
 mod warm;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -26,12 +25,12 @@ use tidegate_quota::LocalBuckets;
 use tidegate_storage::Storage;
 use tidegate_types::Digest;
 use tidegate_wal::Wal;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use converge::membership;
 use data_plane::Node;
+use listeners::signals::{Signals, hang_ups};
 
 /// Runs until the process is told to stop by SIGTERM or SIGINT, then drains.
 ///
@@ -73,16 +72,18 @@ struct Parts {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut stop = stop::Signals::listen().context("signals cannot be listened to")?;
+    let mut stop = Signals::listen().context("signals cannot be listened to")?;
     // Listening first: a port that is taken is told before anything else is touched.
-    let ingress = bind(config.ingress.address).await?;
-    let admin_listener = bind(config.admin.address).await?;
+    let ingress = listeners::bind(config.ingress.address).await?;
+    let admin_listener = listeners::bind(config.admin.address).await?;
+    let secured = listeners::open(&config)?;
     let parts = open(&config, ingress.local_addr()?).await?;
-    write_addresses(&config.data_dir, &ingress, &admin_listener)?;
+    listeners::write_addresses(&config.data_dir, &secured, &ingress, &admin_listener)?;
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(tidegate_ingest::http::serve(
         Arc::clone(&parts.gateway),
         ingress,
+        secured.ingress.clone(),
         raised(stopped.clone()),
     ));
     let guarding = tokio::spawn(guard::run(Arc::clone(&parts.gateway), parts.admin.clone()));
@@ -92,8 +93,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Arc::clone(&parts.node),
         config.keys.last_used_interval,
     ));
-    let administering =
-        tokio::spawn(tidegate_admin_api::serve(admin_listener, parts.admin, raised(stopped)));
+    let administering = tokio::spawn(tidegate_admin_api::serve(
+        admin_listener,
+        secured.admin.clone(),
+        parts.admin,
+        raised(stopped),
+    ));
+    let renewing = tokio::spawn(secured.renew(config.tls.check_interval, hang_ups()?));
     parts.gateway.health.set_ready();
     tracing::info!(node = config.node.name, "gateway ready");
     stop.received().await;
@@ -102,6 +108,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     converging.abort();
     trying.abort();
     telling.abort();
+    renewing.abort();
     parts.gateway.health.set_draining();
     // A second signal cuts it short.
     tokio::select! {
@@ -135,10 +142,6 @@ async fn close(storage: Arc<Storage>, wal: Wal, config: &Config) -> anyhow::Resu
     closed.await.context("closing failed")?;
     tracing::info!("gateway stopped");
     Ok(())
-}
-
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Resolves when the node is stopping.
@@ -211,20 +214,4 @@ fn builtins() -> anyhow::Result<Vec<BuiltinComponent>> {
         })
     });
     components.collect()
-}
-
-/// Tells other programs where the node listens: `addresses.json` in the data folder.
-fn write_addresses(
-    folder: &Path,
-    ingress: &TcpListener,
-    admin: &TcpListener,
-) -> anyhow::Result<()> {
-    let addresses = serde_json::json!({
-        "ingress": ingress.local_addr()?.to_string(),
-        "admin": admin.local_addr()?.to_string(),
-    });
-    let (path, new) = (folder.join("addresses.json"), folder.join("addresses.json.new"));
-    std::fs::write(&new, addresses.to_string())
-        .and_then(|()| std::fs::rename(&new, &path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }

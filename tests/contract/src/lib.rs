@@ -1,6 +1,14 @@
 //! The OpenAPI documents as the tests read them: operations with what opens them, what they take and
 //! what they answer, every reference followed.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "for tests: JSON without a member has null there, and a failed step is a panic"
+)]
+
+pub mod page;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -83,9 +91,23 @@ impl Document {
             method: method.to_uppercase(),
             path: path.to_owned(),
             opened_by: opened_by.collect(),
-            body: operation["requestBody"].clone(),
+            body: self.body(&operation["requestBody"]),
             responses: responses.collect(),
         }
+    }
+
+    /// A body, with the example of its schema where it shows none of its own.
+    #[must_use]
+    pub fn body(&self, body: &Value) -> Value {
+        let mut body = body.clone();
+        let content = body.get_mut("content").and_then(Value::as_object_mut);
+        for content in content.into_iter().flat_map(|content| content.values_mut()) {
+            let of_schema = &self.followed(&content["schema"])["example"];
+            if content.get("example").is_none() && !of_schema.is_null() {
+                content["example"] = of_schema.clone();
+            }
+        }
+        body
     }
 
     /// Calls `look` with every value in the document and its JSON pointer.

@@ -9,7 +9,7 @@ use crate::tree::Tree;
 
 /// Heavy dependencies, each with the folders whose crates may use it. Programs under `tests/`, and
 /// dev-dependencies, may use them all: tests read what the gateway wrote.
-const HEAVY: [(&str, &[&str]); 9] = [
+const HEAVY: [(&str, &[&str]); 10] = [
     ("wasmtime", &["host/data-plane/plugin-host"]),
     ("wasmtime-wasi", &["host/data-plane/plugin-host"]),
     ("arrow", &["host/data-plane/storage", "examples/quickstart"]),
@@ -18,6 +18,7 @@ const HEAVY: [(&str, &[&str]); 9] = [
     ("tokio-postgres", &["host/control-plane/catalog"]),
     ("axum", &["host/control-plane/admin-api"]),
     ("hyper-rustls", &["host/control-plane/distribution"]),
+    ("tokio-rustls", &["host/tls"]),
     ("ed25519-dalek", &["host/control-plane/distribution"]),
 ];
 

@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use crate::rule::choice::{OneOf, Word, some_of};
 use crate::rule::network::Networks;
-use crate::rule::{Address, Environment, NodeName, Threads, UnderDataDir, count, size, time};
+use crate::rule::{
+    Address, Environment, NodeName, OptionalFile, Threads, UnderDataDir, count, size, time,
+};
 use crate::section::section;
 
 section! {
@@ -32,6 +34,13 @@ section! {
     Ingress in "ingress" {
         /// Where it listens.
         address: SocketAddr = Address("127.0.0.1:8080");
+        /// Its certificate in PEM, then those that lead to a root: with it, TLS alone is spoken.
+        tls_certificate: Option<PathBuf> = OptionalFile;
+        /// The certificate's private key in PEM.
+        tls_key: Option<PathBuf> = OptionalFile;
+        /// Roots in PEM of the certificates that connectors must show, beside their key or token; none is
+        /// asked for where it is empty.
+        tls_client_ca: Option<PathBuf> = OptionalFile;
         /// The endpoints that it exposes; others answer 404.
         endpoints: Vec<Endpoint> = some_of();
         /// Bytes of a request's body after decompression.
@@ -71,8 +80,9 @@ section! {
         /// Networks of proxies whose word about the client's address counts, such as
         /// `["10.0.0.0/8"]`.
         trusted_proxies: Vec<IpNet> = Networks;
-        /// The header in which those proxies tell it: `forwarded` (RFC 7239) or `x-forwarded-for`. The
-        /// other one is what clients have sent.
+        /// Where those proxies tell it: in the header `forwarded` (RFC 7239) or `x-forwarded-for` (the other
+        /// one is what clients have sent), or by the `proxy-protocol`, version 1 or 2, which they must then
+        /// speak on every connection.
         client_address: ClientAddress = OneOf(ClientAddress::XForwardedFor);
         /// Reads of single receipts that run at once; more are answered 503.
         max_receipt_reads: usize = count("8", "1", "1000");
@@ -83,12 +93,27 @@ section! {
 }
 
 section! {
-    /// The listener for administration. It takes no TLS: keep it on a loopback address.
+    /// The listener for administration. Without TLS keep it on a loopback address.
     Admin in "admin" {
         /// Where it listens.
         address: SocketAddr = Address("127.0.0.1:8081");
+        /// Its certificate in PEM, then those that lead to a root: with it, TLS alone is spoken.
+        tls_certificate: Option<PathBuf> = OptionalFile;
+        /// The certificate's private key in PEM.
+        tls_key: Option<PathBuf> = OptionalFile;
+        /// Roots in PEM of the certificates that admins must show, beside their token; none is asked for
+        /// where it is empty.
+        tls_client_ca: Option<PathBuf> = OptionalFile;
         /// The file with the administrator's token; made at the first start.
         token_file: PathBuf = UnderDataDir("admin-token");
+    }
+}
+
+section! {
+    /// The certificates of both listeners.
+    Tls in "tls" {
+        /// How often their files are looked at for others; SIGHUP does it at once.
+        check_interval: Duration = time("10s", "100ms", "24h");
     }
 }
 
@@ -180,11 +205,15 @@ impl Word for OverQuota {
 pub enum ClientAddress {
     Forwarded,
     XForwardedFor,
+    ProxyProtocol,
 }
 
 impl Word for ClientAddress {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("forwarded", Self::Forwarded), ("x-forwarded-for", Self::XForwardedFor)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("forwarded", Self::Forwarded),
+        ("x-forwarded-for", Self::XForwardedFor),
+        ("proxy-protocol", Self::ProxyProtocol),
+    ];
 }
 
 /// The answer to a single event whose key another request has.

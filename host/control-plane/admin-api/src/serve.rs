@@ -1,5 +1,5 @@
-//! The listener: connections bounded in number, headers in time, and a shutdown that lets what runs
-//! come to its end.
+//! The listener: connections bounded in number, secured where that is wanted, headers bounded in time,
+//! and a shutdown that lets what runs come to its end.
 
 mod admission;
 
@@ -14,6 +14,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tidegate_tls::Security;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -41,6 +42,7 @@ pub enum ServeError {
 /// [`ServeError::ChangeUnfinished`].
 pub async fn serve(
     listener: TcpListener,
+    security: Security,
     state: AdminState,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -76,12 +78,22 @@ pub async fn serve(
             request.extensions_mut().insert(Remote(remote));
             service.call(request)
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        let cut = cut.clone();
+        let (cut, stopping, watcher) = (cut.clone(), state.stopping.clone(), graceful.watcher());
+        let (security, limit) = (security.clone(), state.limits.header_timeout);
         tokio::spawn(async move {
+            let secured = tokio::select! {
+                secured = tokio::time::timeout(limit, security.accept(stream)) => {
+                    secured.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+                }
+                () = stopping.cancelled() => return,
+            };
+            let stream = match secured {
+                Ok(stream) => stream,
+                Err(error) => return tracing::debug!(%error, "admin connection not secured"),
+            };
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
             tokio::select! {
-                done = connection => if let Err(error) = done {
+                done = watcher.watch(connection) => if let Err(error) = done {
                     tracing::debug!(%error, "admin connection ended early");
                 },
                 () = cut.cancelled() => {}

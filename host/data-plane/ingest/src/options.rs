@@ -19,12 +19,14 @@ pub enum Endpoint {
     Openapi,
 }
 
-/// The header in which trusted proxies tell the client's address.
+/// Where trusted proxies tell the client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAddress {
     /// RFC 7239.
     Forwarded,
     XForwardedFor,
+    /// Before anything else on a connection, TLS included.
+    ProxyProtocol,
 }
 
 /// Bounds of a listener and its requests. Each has its default and its meaning in the

@@ -39,6 +39,7 @@ pub(super) fn ingress(config: &Config) -> anyhow::Result<IngressOptions> {
         client_address: match from.client_address {
             ClientAddress::Forwarded => tidegate_ingest::ClientAddress::Forwarded,
             ClientAddress::XForwardedFor => tidegate_ingest::ClientAddress::XForwardedFor,
+            ClientAddress::ProxyProtocol => tidegate_ingest::ClientAddress::ProxyProtocol,
         },
         max_receipt_reads: from.max_receipt_reads,
         access_log: match config.log.access {

@@ -4,5 +4,6 @@
 
 mod examples;
 mod form;
+mod pages;
 mod problems;
 mod routes;

@@ -1,7 +1,7 @@
 //! Credentials that are refused again and again.
 
 use tidegate_e2e::{assert_quiet, problem, revision};
-use tidegate_testkit::Gateway;
+use tidegate_testkit::{Connection, Gateway, Tenant};
 
 use crate::{post_with, start_with};
 
@@ -50,5 +50,35 @@ fn refusals_behind_a_proxy() {
         (0..5).map(|n| from(&gateway, &format!("203.0.113.{n}"), &forged)).collect();
     assert_eq!(answers, [401, 401, 401, 429, 429]);
     assert_eq!(from(&gateway, "203.0.113.200", &tenant.key), 202);
+    assert_quiet(&gateway);
+}
+
+/// G3: the client's address by the PROXY protocol, from trusted proxies alone, who must speak it.
+#[test]
+fn refusals_behind_a_proxy_that_speaks_the_proxy_protocol() {
+    let settings = [
+        ("INGRESS__MAX_AUTH_FAILURES", "2"),
+        ("INGRESS__TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("INGRESS__CLIENT_ADDRESS", "proxy-protocol"),
+        ("INGRESS__HEADER_TIMEOUT", "1s"),
+    ];
+    let gateway = Gateway::start_proxied(&settings, b"PROXY TCP4 203.0.113.1 127.0.0.1 1 2\r\n");
+    let tenant = Tenant::create(&gateway, "acme");
+    tenant.activate(&gateway, &revision::plain());
+    let post = |preface: &[u8], key: &str| {
+        let mut connection = Connection::open(&gateway.ingress).unwrap();
+        connection.send(preface).unwrap();
+        let headers = [("x-api-key", key), ("content-type", "application/json")];
+        connection.request("POST", "/v1/events", &headers, b"{}").map(|answer| answer.status)
+    };
+    let second = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x02\x7f\0\0\x01\0\x01\0\x02";
+    let first = b"PROXY TCP4 203.0.113.1 127.0.0.1 1 2\r\n";
+    let statuses = |preface: &[u8]| [0; 3].map(|_| post(preface, "wrong").unwrap());
+    assert_eq!(statuses(first), [401, 401, 429]);
+    assert_eq!(statuses(second), [401, 401, 429]);
+    assert_eq!(post(first, &tenant.key).unwrap(), 202);
+    for none in [&b""[..], b"PROXY TCP4 nobody\r\n", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"] {
+        assert!(post(none, &tenant.key).is_err(), "{}", none.escape_ascii());
+    }
     assert_quiet(&gateway);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
 
 mod access;
+mod canaries;
 mod failures;
 mod foreign;
 mod keys;

@@ -372,7 +372,8 @@ impl Gateway {
         let address = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        let served = tokio::spawn(serve(listener, state.clone(), shutdown));
+        let served =
+            tokio::spawn(serve(listener, tidegate_tls::Security::plain(), state.clone(), shutdown));
         Self { plane, state, catalog, address, stop, served }
     }
 

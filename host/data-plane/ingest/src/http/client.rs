@@ -1,5 +1,7 @@
 //! The client's address: the peer's, or what a trusted proxy says of it.
 
+pub(super) mod proxied;
+
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
@@ -22,6 +24,8 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, options: &IngressOption
     let name = match options.client_address {
         ClientAddress::Forwarded => "forwarded",
         ClientAddress::XForwardedFor => "x-forwarded-for",
+        // Told with the connection.
+        ClientAddress::ProxyProtocol => return known,
     };
     let values: Vec<&str> =
         headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("")).collect();
@@ -29,7 +33,7 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, options: &IngressOption
     for entry in entries.take(MAX_HOPS) {
         let text = match options.client_address {
             ClientAddress::Forwarded => forwarded_for(entry),
-            ClientAddress::XForwardedFor => Some(entry.trim()),
+            ClientAddress::XForwardedFor | ClientAddress::ProxyProtocol => Some(entry.trim()),
         };
         // A name or `unknown`: the proxy does not say.
         let Some(address) = text.and_then(read) else { return known };

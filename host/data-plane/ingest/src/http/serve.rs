@@ -1,5 +1,5 @@
-//! Connections: accepted up to a limit, HTTP/1.1 and HTTP/2 on the same port, each bounded, and
-//! drained when the node stops.
+//! Connections: accepted up to a limit, secured where that is wanted, HTTP/1.1 and HTTP/2 on the same
+//! port, each bounded, and drained when the node stops.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,13 +14,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tidegate_tls::{Security, Stream};
 use tidegate_types::{Problem, ProblemType};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Whose};
 use super::answer::{self, Body};
+use super::client::proxied;
 use super::outlive::Outlive;
 use super::route::Target;
 use super::{body, client, receipts, route};
@@ -40,11 +42,14 @@ const DOCUMENT: &str = include_str!("../../../../docs/openapi/public.json");
 pub async fn serve(
     gateway: Arc<Gateway>,
     listener: TcpListener,
+    security: Security,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(gateway.options.max_connections));
     let builder = Arc::new(builder(&gateway));
     let graceful = GracefulShutdown::new();
+    // Nothing is lost with a connection on which no byte of a request was read.
+    let (draining, drains) = watch::channel(false);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // A connection beyond the limit waits in the listener's backlog.
@@ -65,16 +70,30 @@ pub async fn serve(
             },
             () = &mut shutdown => break,
         };
-        let connection = connection(&gateway, &builder, (stream, peer), &graceful);
+        let (gateway, builder) = (Arc::clone(&gateway), Arc::clone(&builder));
+        let (security, watcher, mut drains) =
+            (security.clone(), graceful.watcher(), drains.clone());
         tokio::spawn(async move {
+            let limit = gateway.options.header_timeout;
+            let secured = tokio::select! {
+                secured = tokio::time::timeout(limit, secure(&gateway, &security, stream, peer)) => {
+                    secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                }
+                _ = drains.wait_for(|draining| *draining) => return,
+            };
+            let ended = match secured {
+                Ok(secured) => connection(&gateway, &builder, secured, watcher).await,
+                Err(error) => Err(error.into()),
+            };
             // An error is the client's: it went away, was too slow, or spoke no HTTP.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::debug!(error = &*error, "connection ended");
             }
             drop(place);
         });
     }
     drop(listener);
+    draining.send_replace(true);
     if tokio::time::timeout(gateway.options.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were cut after the drain timeout");
     }
@@ -100,16 +119,27 @@ fn builder(gateway: &Gateway) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-fn connection(
-    gateway: &Arc<Gateway>,
-    builder: &Arc<auto::Builder<TokioExecutor>>,
-    (stream, peer): (TcpStream, IpAddr),
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>> + use<> {
+/// The connection and who is at its other end.
+async fn secure(
+    gateway: &Gateway,
+    security: &Security,
+    mut stream: TcpStream,
+    peer: IpAddr,
+) -> io::Result<(Stream, IpAddr)> {
     // Answers are small and must not wait for more.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay not set");
     }
+    let client = proxied::client(&mut stream, peer, &gateway.options).await?;
+    Ok((security.accept(stream).await?, client))
+}
+
+async fn connection(
+    gateway: &Arc<Gateway>,
+    builder: &Arc<auto::Builder<TokioExecutor>>,
+    (stream, peer): (Stream, IpAddr),
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let gateway = Arc::clone(gateway);
     let limit = gateway.options.header_timeout;
     let begun = Arc::new(AtomicBool::new(false));
@@ -120,7 +150,7 @@ fn connection(
         async move { Ok::<_, Infallible>(handle(&gateway, peer, request).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    begun_within(limit, begun, graceful.watch(connection))
+    begun_within(limit, begun, watcher.watch(connection)).await
 }
 
 /// Ends a connection on which no request has begun in time: hyper's own limit on headers starts

@@ -1,0 +1,12 @@
+//! How a listener takes connections: plain, or TLS 1.2 and 1.3 (rustls), with certificates that are
+//! read anew while it listens and, where wanted, certificates of its clients.
+
+mod error;
+#[cfg(feature = "rustls")]
+mod material;
+mod security;
+mod stream;
+
+pub use error::TlsError;
+pub use security::{Files, Security};
+pub use stream::Stream;
