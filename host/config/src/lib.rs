@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 pub use error::{ConfigError, Problem};
 pub use settings::catalog::{ActivationQuorum, Catalog, CatalogUrl};
 pub use settings::durability::{Dedup, Storage, Wal};
+pub use settings::jwt::Jwt;
+pub use settings::jwt::issuers::{Issuer, KeysFrom};
 pub use settings::plugins::{Compile, Plugins, Schemas};
 pub use settings::registries::Registries;
 pub use settings::serving::{
@@ -47,6 +49,7 @@ pub struct Config {
     pub tls: Tls,
     pub keys: Keys,
     pub quotas: Quotas,
+    pub jwt: Jwt,
     pub catalog: Catalog,
     pub dedup: Dedup,
     pub wal: Wal,
@@ -62,8 +65,9 @@ pub struct Config {
 macro_rules! with_sections {
     ($then:ident) => {
         $then! {
-            node: Node, workers: Workers, ingress: Ingress, admin: Admin, tls: Tls, keys: Keys, quotas: Quotas, catalog: Catalog,
-            dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile, schemas: Schemas, registries: Registries, log: Log
+            node: Node, workers: Workers, ingress: Ingress, admin: Admin, tls: Tls, keys: Keys, quotas: Quotas, jwt: Jwt,
+            catalog: Catalog, dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile,
+            schemas: Schemas, registries: Registries, log: Log
         }
     };
 }

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::section::{Described, Section};
+use crate::settings::jwt::issuers::KEYS as ISSUER_KEYS;
 use crate::source::variable;
 use crate::{
-    Admin, Catalog, Compile, Dedup, Ingress, Keys, Log, Node, Plugins, Quotas, Registries, Schemas,
-    Storage, Tls, Wal, Workers,
+    Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Registries,
+    Schemas, Storage, Tls, Wal, Workers,
 };
+
+const HEAD: &str = "| key | default | bounds | meaning |\n|---|---|---|---|\n";
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -31,17 +34,28 @@ pub(crate) fn markdown() -> String {
     out
 }
 
+/// What the tables of a list have, after the section that the list is in.
+fn tables(section: &str) -> String {
+    if section != Jwt::NAME {
+        return String::new();
+    }
+    let mut out = "\nOf each `[[jwt.issuers]]`:\n\n".to_owned();
+    out.push_str(HEAD);
+    for (key, default, bounds, about) in ISSUER_KEYS {
+        out.push_str(&format!("| `{key}` | {default} | {bounds} | {about} |\n"));
+    }
+    out
+}
+
 fn section<S: Section>(out: &mut String) {
     let (about, keys) = S::describe();
     let name = S::NAME;
     let variables = variable(name, "key");
-    let head = format!(
-        "\n## `[{name}]`\n\n{} Variables: `{variables}`.\n\n| key | default | bounds | meaning |\n|---|---|---|---|\n",
-        about.trim()
-    );
+    let head = format!("\n## `[{name}]`\n\n{} Variables: `{variables}`.\n\n{HEAD}", about.trim());
     out.push_str(&head);
     for Described { key, about, default, bounds } in keys {
         let written = writeln!(out, "| `{key}` | {default} | {bounds} | {} |", about.trim());
         written.expect("writing to a String does not fail");
     }
+    out.push_str(&tables(name));
 }

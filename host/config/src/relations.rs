@@ -186,10 +186,25 @@ fn of_tls(config: &Config) -> Vec<(Key, &'static str)> {
     missing
 }
 
+fn of_tokens(config: &Config) -> [Order; 2] {
+    [
+        order(
+            at!(config.jwt.keys_refresh),
+            at!(config.jwt.keys_max_age),
+            "keys are fetched anew while they can still be used",
+        ),
+        order(
+            at!(config.jwt.keys_interval),
+            at!(config.jwt.keys_max_age),
+            "a fetch that failed is tried again while the keys can still be used",
+        ),
+    ]
+}
+
 /// Notes every relation that does not hold.
 pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Problem>) {
-    let orders =
-        of_requests(config).into_iter().chain(of_the_log(config)).chain(of_plugins(config));
+    let orders = of_requests(config).into_iter().chain(of_the_log(config));
+    let orders = orders.chain(of_plugins(config)).chain(of_tokens(config));
     problems.extend(orders.filter_map(|order| order.problem(sources)));
     for ((section, key), wanted) in of_tls(config) {
         let message = format!("this needs {section}.{wanted}: name that file as well");

@@ -178,7 +178,7 @@ pub(crate) fn keys_of() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 fn sections() -> Vec<(&'static str, &'static [&'static str])> {
     use crate::{
-        Admin, Catalog, Compile, Dedup, Ingress, Keys, Log, Node, Plugins, Quotas, Registries,
+        Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Registries,
         Schemas, Storage, Tls, Wal, Workers,
     };
     macro_rules! list {

@@ -3,6 +3,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod durability;
+pub(crate) mod jwt;
 pub(crate) mod plugins;
 pub(crate) mod registries;
 pub(crate) mod serving;

@@ -195,7 +195,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, tls, keys, quotas, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
+    let sections = "node, workers, ingress, admin, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );
@@ -263,6 +263,10 @@ fn keys_that_contradict_each_other_are_told() {
         (
             "[compile]\ncpu_time = \"121s\"",
             "compile.cpu_time @ tidegate.toml: compile.cpu_time must not be more than compile.wall_time: CPU time is part of wall time; change one of the two",
+        ),
+        (
+            "[jwt]\nkeys_max_age = \"1m\"",
+            "jwt.keys_max_age @ tidegate.toml: jwt.keys_refresh must not be more than jwt.keys_max_age: keys are fetched anew while they can still be used; change one of the two",
         ),
         (
             "[ingress]\naddress = \"127.0.0.1:8081\"",

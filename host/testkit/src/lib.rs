@@ -1,6 +1,6 @@
-//! What tests and benchmarks share: a real gateway process in a temporary folder, a
-//! tenant with its key, components, an OCI registry, and HTTP as bytes on a socket. For tests alone: it panics
-//! where a test would fail.
+//! What tests and benchmarks share: a real gateway process in a temporary folder, a tenant with its
+//! key, components, an OCI registry, a server of OpenID Connect, and HTTP as bytes on a socket. For
+//! tests alone: it panics where a test would fail.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -11,6 +11,7 @@
 pub mod component;
 pub mod gateway;
 pub mod http;
+pub mod oidc;
 pub mod postgres;
 pub mod registry;
 pub mod tenant;
@@ -18,6 +19,7 @@ pub mod tls;
 
 pub use gateway::Gateway;
 pub use http::{Connection, Response};
+pub use oidc::Oidc;
 pub use postgres::Postgres;
 pub use registry::{Registry, RegistrySettings};
 pub use tenant::Tenant;

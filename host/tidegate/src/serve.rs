@@ -176,7 +176,10 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
         receipts,
     )
     .context("the thread for shadows cannot be started")?;
-    let gateway = Arc::new(gateway);
+    let gateway = Arc::new(match options::tokens::open(config)? {
+        Some(tokens) => gateway.with_tokens(tokens),
+        None => gateway,
+    });
     let settings = (options::schemas(config), options::quotas(config)?);
     let node = Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, settings);
     let node = Arc::new(node);

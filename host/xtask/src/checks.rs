@@ -25,9 +25,9 @@ The last line is `N passed, N failed`: the sum over all test programs; a step wi
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
 The guests' target is brought by rustup where it is missing, PostgreSQL's server by apt-get, and the
-OCI registry that tests speak to is built by Go, once, into the build folder. Spectral, which lints
-OpenAPI documents, and Schemathesis, which attacks a gateway by them, are installed by npm and pip, once,
-into the user's cache folder. CARGO_TARGET_DIR is honoured.
+OCI registry that tests speak to is built by Go, and the OIDC server installed by npm, once, into the build
+folder. Spectral, which lints OpenAPI documents, and Schemathesis, which attacks a gateway by them, are
+installed by npm and pip, once, into the user's cache folder. CARGO_TARGET_DIR is honoured.
 ";
 
 pub(crate) const CI_HELP: &str = "\
@@ -128,6 +128,7 @@ fn all_steps() -> Result<Report, Failure> {
     if is_built {
         eprintln!("-- services");
         report.step("OCI registry", setup::oci_registry().map(drop));
+        report.step("OIDC server", setup::oidc_server());
         report.step("openssl", setup::debian_program("openssl", "openssl"));
         let schemathesis = contract::schemathesis();
         eprintln!("-- tests");

@@ -17,6 +17,10 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 const OCI_REGISTRY_MODULE: &str = "github.com/distribution/distribution/v3/cmd/registry";
 const OCI_REGISTRY_VERSION: &str = "v3.1.2";
 
+const OIDC_PACKAGE: &str = "oauth2-mock-server";
+/// The last that runs on Node.js 20, which Debian has.
+const OIDC_VERSION: &str = "8.2.3";
+
 /// The standard library of the guests' target, by rustup where it is missing.
 ///
 /// # Errors
@@ -129,6 +133,26 @@ pub(crate) fn oci_registry() -> Result<PathBuf, Failure> {
         other => other,
     })?;
     Ok(program)
+}
+
+/// The server of OpenID Connect that tests of bearer tokens speak to: an npm package, installed once
+/// into the build folder, where the tests look for it.
+///
+/// # Errors
+/// Where it is not there and npm cannot bring it.
+pub(crate) fn oidc_server() -> Result<(), Failure> {
+    debian_program("node", "nodejs")?;
+    let folder = shell::target_folder().join("tools/oidc");
+    let manifest = folder.join("node_modules").join(OIDC_PACKAGE).join("package.json");
+    let wanted = format!("\"version\": \"{OIDC_VERSION}\"");
+    if std::fs::read_to_string(manifest).is_ok_and(|text| text.contains(&wanted)) {
+        return Ok(());
+    }
+    debian_program("npm", "npm")?;
+    let mut install = Command::new("npm");
+    install.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]);
+    install.arg("--prefix").arg(&folder).arg(format!("{OIDC_PACKAGE}@{OIDC_VERSION}"));
+    shell::run_quietly(&mut install)
 }
 
 /// cargo-deny: the one on the path, otherwise one that is built once into the build folder. The

@@ -9,7 +9,7 @@ use crate::tree::Tree;
 
 /// Heavy dependencies, each with the folders whose crates may use it. Programs under `tests/`, and
 /// dev-dependencies, may use them all: tests read what the gateway wrote.
-const HEAVY: [(&str, &[&str]); 10] = [
+const HEAVY: [(&str, &[&str]); 12] = [
     ("wasmtime", &["host/data-plane/plugin-host"]),
     ("wasmtime-wasi", &["host/data-plane/plugin-host"]),
     ("arrow", &["host/data-plane/storage", "examples/quickstart"]),
@@ -17,7 +17,9 @@ const HEAVY: [(&str, &[&str]); 10] = [
     ("rusqlite", &["host/control-plane/catalog"]),
     ("tokio-postgres", &["host/control-plane/catalog"]),
     ("axum", &["host/control-plane/admin-api"]),
-    ("hyper-rustls", &["host/control-plane/distribution"]),
+    ("hyper-rustls", &["host/control-plane/distribution", "host/data-plane/identity"]),
+    ("jsonwebtoken", &["host/data-plane/identity"]),
+    ("ring", &["host/data-plane/identity"]),
     ("tokio-rustls", &["host/tls"]),
     ("ed25519-dalek", &["host/control-plane/distribution"]),
 ];

@@ -15,6 +15,7 @@ use crate::http::access::Lines;
 use crate::http::receipts::Receipts;
 use crate::options::IngressOptions;
 use crate::rejudge::shadow::Shadows;
+use crate::stage::authenticate::bearer::BearerTokens;
 use crate::stage::authenticate::failures::Failures;
 
 /// The data plane of a node: everything that a request needs, shared by all of them.
@@ -23,6 +24,8 @@ pub struct Gateway {
     /// This gateway's name, as rules and stored events see it.
     pub(crate) node: Arc<str>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// Who verifies bearer tokens, where any are taken.
+    pub(crate) tokens: Option<Arc<dyn BearerTokens>>,
     pub(crate) dedup: Dedup,
     pub(crate) wal: Wal,
     pub(crate) shadows: Shadows,
@@ -85,6 +88,7 @@ impl Gateway {
             shadows: Shadows::start()?,
             node: node.into(),
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            tokens: None,
             dedup,
             wal,
             in_flight,
@@ -98,6 +102,18 @@ impl Gateway {
             health: Health::default(),
             counts: crate::stage::acknowledge::Counts::default(),
         })
+    }
+
+    /// The same that takes bearer tokens as well.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Arc<dyn BearerTokens>) -> Self {
+        Self { tokens: Some(tokens), ..self }
+    }
+
+    /// What became of bearer tokens, as Prometheus reads it; nothing where none are taken.
+    #[must_use]
+    pub fn token_metrics(&self) -> String {
+        self.tokens.as_ref().map(|tokens| tokens.metrics()).unwrap_or_default()
     }
 
     /// Puts a snapshot in force for the requests that begin from now on.

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod answer;
 mod body;
+mod challenge;
 mod client;
 mod outlive;
 pub(crate) mod receipts;

@@ -27,3 +27,4 @@ pub use http::access::AccessLog;
 pub use http::receipts::{ReadReceipt, Receipts};
 pub use http::{PUBLIC_ROUTES, PublicRoute};
 pub use options::{ClientAddress, Endpoint, IngressOptions};
+pub use stage::authenticate::bearer::{Bearer, BearerTokens, Disbelief};

@@ -191,6 +191,7 @@ impl DataPlane for Node {
         let mut text = self.plugins.prometheus(MOST_SERIES);
         let counts = active::by_contract(&self.plugins, &self.gateway.snapshot());
         text.push_str(&active::metric(&counts));
+        text.push_str(&self.gateway.token_metrics());
         text
     }
 

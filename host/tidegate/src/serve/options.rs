@@ -1,6 +1,7 @@
 //! From the checked configuration to the options of each part.
 
 pub(super) mod registries;
+pub(super) mod tokens;
 
 use std::time::Duration;
 

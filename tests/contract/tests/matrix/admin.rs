@@ -60,6 +60,9 @@ fn every_operation_of_the_admin_api() {
     assert_eq!(made.status, 201);
     let (own, others) = (Tokens::make(&gateway, "acme"), Tokens::make(&gateway, "other"));
     let admin = std::fs::read_to_string(gateway.folder().join("admin-token")).unwrap();
+    // Good for events, and for nothing here, whatever its issuer says that it may do.
+    let scopes = AccessScope::ALL.map(|scope| scope.as_str()).join(" ") + " admin events:write";
+    let jwt = acme.oidc.token("acme", &scopes, &serde_json::json!({}));
     let operations = Document::admin().operations();
     for operation in &operations {
         let path = concrete(operation, "acme", &acme);
@@ -71,6 +74,7 @@ fn every_operation_of_the_admin_api() {
         ask("nobody", Vec::new(), &path, Expected::Unauthenticated);
         ask("garbage", bearer("garbage"), &path, Expected::Unauthenticated);
         ask("an API key", bearer(&acme.tenant.key), &path, Expected::Unauthenticated);
+        ask("a sender's token", bearer(&jwt), &path, Expected::Unauthenticated);
         let in_header = vec![("x-api-key", acme.tenant.key.clone())];
         ask("an API key in its header", in_header, &path, Expected::Unauthenticated);
         // Another tenant's, with any scope: acme's things are not there, and under its own name neither.

@@ -1,7 +1,7 @@
 //! A tenant that has something of everything, all of it marked, so that it shows where it comes out.
 
 use serde_json::{Value, json};
-use tidegate_testkit::{Gateway, Tenant};
+use tidegate_testkit::{Gateway, Oidc, Tenant};
 
 /// Stands in what the tenant has, and in no path.
 pub(crate) const MARK: &str = "of-acme-alone";
@@ -15,10 +15,16 @@ pub(crate) struct Furnished {
     pub(crate) token_id: String,
     /// The digest of the active revision.
     pub(crate) revision: String,
+    /// Whose bearer tokens the gateway takes.
+    pub(crate) oidc: Oidc,
 }
 
 pub(crate) fn start() -> (Gateway, Furnished) {
-    let gateway = Gateway::start_with(&[("INGRESS__MAX_AUTH_FAILURES", "1000000")]);
+    let oidc = Oidc::start();
+    let gateway = Gateway::start_with(&[
+        ("INGRESS__MAX_AUTH_FAILURES", "1000000"),
+        ("JWT__ISSUERS", &oidc.as_setting()),
+    ]);
     let tenant = Tenant::create(&gateway, "acme");
     tenant.schema(&gateway, "flight", &json!({ "type": "object", "title": MARK }));
     tenant.table(&gateway, "planes", &format!("k,v\n{MARK},1\n"));
@@ -39,7 +45,7 @@ pub(crate) fn start() -> (Gateway, Furnished) {
     let id = |made: Value| made["id"].as_str().unwrap().to_owned();
     let key_id = id(key(&gateway, "acme", &["events:write"]));
     let token_id = id(token(&gateway, Some("acme"), &["rollout:write"]));
-    (gateway, Furnished { tenant, event_id, key_id, token_id, revision })
+    (gateway, Furnished { tenant, event_id, key_id, token_id, revision, oidc })
 }
 
 pub(crate) fn key(gateway: &Gateway, tenant: &str, scopes: &[&str]) -> Value {

@@ -47,6 +47,9 @@ fn every_operation_of_the_listener_for_events() {
     for operation in &operations {
         let path = operation.path.replace("{event_id}", &acme.event_id);
         let open = without_credentials(operation);
+        let jwt = |tenant, scopes: &[&str], claims| {
+            bearer(&acme.oidc.token(tenant, &scopes.join(" "), &claims))
+        };
         let mut ask = |who: &str, credentials, expected| {
             cells += 1;
             check(&gateway.ingress, operation, &Cell { who, credentials, path: &path, expected })
@@ -65,16 +68,30 @@ fn every_operation_of_the_listener_for_events() {
             api_key(&acme.tenant.key),
             by_scope(operation, &["events:write", "events:read"]),
         );
+        let all = ["events:write", "events:read"];
+        for scopes in [&all[..1], &all[1..], &all[..], &["rollout:write"]] {
+            let who = format!("a token for {scopes:?}");
+            ask(&who, jwt("acme", scopes, json!({})), by_scope(operation, scopes));
+        }
+        ask("an expired token", jwt("acme", &all, json!({ "exp": 1 })), open);
+        ask("a token for somebody else", jwt("acme", &all, json!({ "aud": "other" })), open);
+        let both = [api_key(&acme.tenant.key), jwt("acme", &all, json!({}))].concat();
+        ask("a key and a token", both, open);
         // What another tenant has is not there; what it sends becomes its own.
         let names_a_thing = operation.path.contains('{');
         let expected = if names_a_thing { Expected::NotThere } else { Expected::LetIn };
-        let answer = ask("another tenant", api_key(&other.key), expected);
-        assert!(!answer.text().contains(MARK), "{}", answer.text());
-        if let (202, Some(id)) = (answer.status, answer.json()["event_id"].as_str()) {
-            let headers = [("x-api-key", acme.tenant.key.as_str())];
-            let read = gateway.request("GET", &format!("/v1/events/{id}"), &headers, b"");
-            assert_eq!(read.status, 404, "{}", read.text());
+        for (who, credentials) in [
+            ("another tenant", api_key(&other.key)),
+            ("another tenant with a token", jwt("other", &all, json!({}))),
+        ] {
+            let answer = ask(who, credentials, expected);
+            assert!(!answer.text().contains(MARK), "{}", answer.text());
+            if let (202, Some(id)) = (answer.status, answer.json()["event_id"].as_str()) {
+                let headers = [("x-api-key", acme.tenant.key.as_str())];
+                let read = gateway.request("GET", &format!("/v1/events/{id}"), &headers, b"");
+                assert_eq!(read.status, 404, "{}", read.text());
+            }
         }
     }
-    assert_eq!(cells, operations.len() * 10);
+    assert_eq!(cells, operations.len() * 18);
 }

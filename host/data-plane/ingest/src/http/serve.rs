@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::Guard;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -22,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Whose};
 use super::answer::{self, Body};
+use super::challenge::Challenge;
 use super::client::proxied;
 use super::outlive::Outlive;
 use super::route::Target;
@@ -30,7 +32,7 @@ use crate::force::snapshot::Snapshot;
 use crate::gateway::Gateway;
 use crate::pipeline;
 use crate::stage::admit::meter::{self, Standing};
-use crate::stage::authenticate::{Producer, Sender, authenticate};
+use crate::stage::authenticate::{Producer, Sender, authenticate, bearer};
 
 /// The description of this API.
 const DOCUMENT: &str = include_str!("../../../../docs/openapi/public.json");
@@ -178,10 +180,11 @@ async fn handle(
     let route = target.as_ref().map_or("", |(_, route)| *route);
     let client = client::address(peer, request.headers(), &gateway.options);
     let access = Access::begin(request.method(), route, request.headers(), client);
+    let challenge = Challenge::of(gateway.tokens.is_some(), request.headers());
     let mut response = match target {
-        Ok((target, _)) => respond(gateway, target, client, request)
+        Ok((target, _)) => respond(gateway, target, client, challenge, request)
             .await
-            .unwrap_or_else(|problem| answer::problem(&problem)),
+            .unwrap_or_else(|problem| challenge.answer(&problem)),
         Err(problem) => answer::misled(&problem, route::allowed(path)),
     };
     access.end(&gateway.lines, &mut response);
@@ -192,6 +195,7 @@ async fn respond(
     gateway: &Arc<Gateway>,
     target: Target,
     client: IpAddr,
+    challenge: Challenge,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
     let ready = gateway.health.is_ready();
@@ -209,8 +213,7 @@ async fn respond(
         }
         Target::Receipt => {
             let (sender, allowance) = {
-                let snapshot = gateway.snapshot.load();
-                let sender = authenticated(gateway, &snapshot, client, request.headers())?;
+                let (sender, snapshot) = authenticated(gateway, client, request.headers()).await?;
                 let allowance = sender.allowance(&snapshot);
                 (sender, allowance)
             };
@@ -220,36 +223,41 @@ async fn respond(
                 let id = route::receipt_id(request.uri().path()).unwrap_or_default();
                 receipts::answer(gateway, sender.reader()?, id).await
             };
-            let mut response = answered.await.unwrap_or_else(|problem| answer::problem(&problem));
+            let mut response = answered.await.unwrap_or_else(|problem| challenge.answer(&problem));
             answer::tell(&standing, &mut response);
             response.extensions_mut().insert(Whose(allowance.tenant));
             Ok(response)
         }
-        Target::Events | Target::Batch => ingest(gateway, target, client, request).await,
+        Target::Events | Target::Batch => ingest(gateway, target, client, challenge, request).await,
     }
 }
 
-/// Who sends. Refusals are bounded.
-fn authenticated(
+/// Who sends, with the snapshot that was asked. A token is verified before that is read: this may wait
+/// for its issuer's keys. Refusals are bounded.
+async fn authenticated(
     gateway: &Gateway,
-    snapshot: &Snapshot,
     client: IpAddr,
     headers: &HeaderMap,
-) -> Result<Sender, Problem> {
-    authenticate(snapshot, headers).map_err(|refused| gateway.failures.tell(refused, client))
+) -> Result<(Sender, Guard<Arc<Snapshot>>), Problem> {
+    let tell = |refused| gateway.failures.tell(refused, client);
+    let token = bearer::verified(gateway.tokens.as_deref(), headers).await.map_err(tell)?;
+    let snapshot = gateway.snapshot.load();
+    let sender = authenticate(&snapshot, headers, token).map_err(tell)?;
+    Ok((sender, snapshot))
 }
 
 async fn ingest(
     gateway: &Arc<Gateway>,
     target: Target,
     client: IpAddr,
+    challenge: Challenge,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
     let (parts, incoming) = request.into_parts();
     // Who may not write is told before anything of the body is read.
     let producer = {
-        let snapshot = gateway.snapshot.load();
-        authenticated(gateway, &snapshot, client, &parts.headers)?.producer(&snapshot)?
+        let (sender, snapshot) = authenticated(gateway, client, &parts.headers).await?;
+        sender.producer(&snapshot)?
     };
     let (allowance, standing) = (producer.allowance().clone(), Arc::new(OnceLock::new()));
     let answered = worked_on(gateway, target, producer, (parts, incoming), &standing).await;
@@ -257,7 +265,7 @@ async fn ingest(
         // The body was none: the request counts all the same, and its own problem is what is told.
         drop(meter::meter_request(&allowance, &*gateway.buckets, &standing).await);
     }
-    let mut response = answered.unwrap_or_else(|problem| answer::problem(&problem));
+    let mut response = answered.unwrap_or_else(|problem| challenge.answer(&problem));
     answer::tell(&standing, &mut response);
     response.extensions_mut().insert(Whose(allowance.tenant));
     Ok(response)

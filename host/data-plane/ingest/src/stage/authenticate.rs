@@ -1,6 +1,7 @@
 //! Who sends, and may they? The tenant comes from the credentials alone.
 
 mod api_key;
+pub mod bearer;
 pub(crate) mod failures;
 
 use std::sync::{Arc, Weak};
@@ -14,6 +15,7 @@ use crate::force::keys::{Scopes, WriteScope};
 use crate::force::rollout::InForce;
 use crate::force::snapshot::Snapshot;
 use crate::stage::admit::meter::Allowance;
+use bearer::Bearer;
 
 /// The scope of those who send. Single types of events have scopes of their own.
 pub(crate) const WRITE: &str = "events:write";
@@ -26,16 +28,31 @@ pub struct Sender {
     tenant: TenantId,
     scopes: Scopes,
     expires_at: Option<UnixMillis>,
-    /// The key's id and quotas, where it is one.
-    key: Option<(Arc<str>, Quotas)>,
+    with: With,
+}
+
+/// What a sender came with.
+#[derive(Debug)]
+enum With {
+    /// A key of this id, which has quotas of its own.
+    Key(Arc<str>, Quotas),
+    Token(Bearer),
 }
 
 /// Credentials that were refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) problem: Box<Problem>,
-    /// The id that they claimed, where they had one.
-    pub(crate) key_id: Option<Box<str>>,
+    pub(crate) counts: Counts,
+}
+
+/// What a refusal counts for, so that who is refused too often is slowed down.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// The client's address, and the id of the key that was claimed, where there was one.
+    For(Option<Box<str>>),
+    /// Nothing: it says nothing against who sent it.
+    Nothing,
 }
 
 /// A sender who may send events, with what decides them.
@@ -46,16 +63,25 @@ pub struct Producer {
     allowance: Allowance,
     in_force: Arc<InForce>,
     expires_at: Option<UnixMillis>,
+    /// Where it came with a token in place of a key.
+    token: Option<Bearer>,
     /// Where all of this was read; a body that takes its time must not keep all of it.
     snapshot: Weak<Snapshot>,
 }
 
-/// Checks the credentials.
+/// Checks the credentials: a token that was verified already, since that may take time, or else a key.
 ///
 /// # Errors
 /// 401 for missing, unknown or expired ones, 403 for revoked ones.
-pub(crate) fn authenticate(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Sender, Refused> {
-    api_key::authenticate(snapshot, headers)
+pub(crate) fn authenticate(
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    token: Option<Bearer>,
+) -> Result<Sender, Refused> {
+    match token {
+        Some(token) => token.sender(),
+        None => api_key::authenticate(snapshot, headers),
+    }
 }
 
 impl Sender {
@@ -66,20 +92,28 @@ impl Sender {
     /// this node.
     pub(crate) fn producer(self, snapshot: &Arc<Snapshot>) -> Result<Producer, Problem> {
         let allowance = self.allowance(snapshot);
-        let Self { tenant, scopes, expires_at, .. } = self;
+        let Self { tenant, scopes, expires_at, with } = self;
         if scopes.write == WriteScope::None {
             return Err(lacks(WRITE));
         }
         let in_force = snapshot.in_force(&tenant).cloned();
         let in_force = in_force.ok_or_else(|| nothing_in_force(snapshot, &tenant))?;
-        let snapshot = Arc::downgrade(snapshot);
-        Ok(Producer { tenant, write: scopes.write, allowance, in_force, expires_at, snapshot })
+        let (write, snapshot) = (scopes.write, Arc::downgrade(snapshot));
+        let token = match with {
+            With::Key(..) => None,
+            With::Token(token) => Some(token),
+        };
+        Ok(Producer { tenant, write, allowance, in_force, expires_at, token, snapshot })
     }
 
     /// How much may be sent.
     pub(crate) fn allowance(&self, snapshot: &Snapshot) -> Allowance {
         let (tenant, of_tenant) = (self.tenant.clone(), snapshot.quotas(&self.tenant));
-        Allowance { tenant, key: self.key.clone(), of_tenant }
+        let key = match &self.with {
+            With::Key(id, quotas) => Some((Arc::clone(id), *quotas)),
+            With::Token(_) => None,
+        };
+        Allowance { tenant, key, of_tenant }
     }
 
     /// Asks for the right to read receipts; answers whose.
@@ -107,7 +141,8 @@ impl Producer {
         if unchanged && !is_past(self.expires_at) {
             return Ok(self);
         }
-        let sender = authenticate(&current, headers).map_err(|refused| *refused.problem)?;
+        let sender = authenticate(&current, headers, self.token);
+        let sender = sender.map_err(|refused| *refused.problem)?;
         sender.producer(&current)
     }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tidegate_types::name::secret::KeyText;
 use tidegate_types::{Problem, ProblemType, UnixMillis};
 
-use super::{Refused, Sender, is_past};
+use super::{Counts, Refused, Sender, With, is_past};
 use crate::force::keys::KeyState;
 use crate::force::snapshot::Snapshot;
 
@@ -39,8 +39,8 @@ pub(super) fn authenticate(snapshot: &Snapshot, headers: &HeaderMap) -> Result<S
     }
     key.last_used.note(UnixMillis::now());
     let (tenant, scopes) = (key.tenant.clone(), key.scopes.clone());
-    let quotas = Some((Arc::clone(&key.id), key.quotas));
-    Ok(Sender { tenant, scopes, expires_at: key.expires_at, key: quotas })
+    let with = With::Key(Arc::clone(&key.id), key.quotas);
+    Ok(Sender { tenant, scopes, expires_at: key.expires_at, with })
 }
 
 fn text(headers: &HeaderMap) -> Result<&str, &'static str> {
@@ -59,5 +59,5 @@ fn refused(problem: Problem, text: Option<&str>) -> Refused {
         KeyText::Whole { id } => Some(id.into()),
         KeyText::Damaged | KeyText::Foreign => None,
     });
-    Refused { problem: Box::new(problem), key_id }
+    Refused { problem: Box::new(problem), counts: Counts::For(key_id) }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_types::{Problem, ProblemType};
 
-use super::Refused;
+use super::{Counts, Refused};
 
 const PLACES: usize = 8192;
 const WINDOW: Duration = Duration::from_secs(60);
@@ -42,9 +42,10 @@ impl Failures {
 
     /// What to answer: the refusal itself, or that there were too many.
     pub(crate) fn tell(&self, refused: Refused, client: IpAddr) -> Problem {
+        let Counts::For(key_id) = refused.counts else { return *refused.problem };
         let now = micros(self.started.elapsed());
         let of_address = self.addresses.note(&network(client), now, self.cost_micros);
-        let of_key = refused.key_id.map(|id| self.keys.note(&id, now, self.cost_micros));
+        let of_key = key_id.map(|id| self.keys.note(&id, now, self.cost_micros));
         let (whose, wait) = match (of_address, of_key.unwrap_or(Ok(()))) {
             (Ok(()), Ok(())) => return *refused.problem,
             (Err(wait), _) => ("from this address", wait),
