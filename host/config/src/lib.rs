@@ -27,6 +27,7 @@ pub use settings::durability::{Dedup, Storage, Wal};
 pub use settings::jwt::Jwt;
 pub use settings::jwt::issuers::{Issuer, KeysFrom};
 pub use settings::plugins::{Compile, Plugins, Schemas};
+pub use settings::redis::{Redis, RedisUrl, StateStore};
 pub use settings::registries::Registries;
 pub use settings::serving::{
     AccessLog, Admin, ClientAddress, Endpoint, InFlightStatus, Ingress, Keys, Log, LogFormat,
@@ -58,6 +59,7 @@ pub struct Config {
     pub compile: Compile,
     pub schemas: Schemas,
     pub registries: Registries,
+    pub redis: Redis,
     pub log: Log,
 }
 
@@ -67,7 +69,7 @@ macro_rules! with_sections {
         $then! {
             node: Node, workers: Workers, ingress: Ingress, admin: Admin, tls: Tls, keys: Keys, quotas: Quotas, jwt: Jwt,
             catalog: Catalog, dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile,
-            schemas: Schemas, registries: Registries, log: Log
+            schemas: Schemas, registries: Registries, redis: Redis, log: Log
         }
     };
 }

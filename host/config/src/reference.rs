@@ -6,8 +6,8 @@ use crate::section::{Described, Section};
 use crate::settings::jwt::issuers::KEYS as ISSUER_KEYS;
 use crate::source::variable;
 use crate::{
-    Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Registries,
-    Schemas, Storage, Tls, Wal, Workers,
+    Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Redis,
+    Registries, Schemas, Storage, Tls, Wal, Workers,
 };
 
 const HEAD: &str = "| key | default | bounds | meaning |\n|---|---|---|---|\n";

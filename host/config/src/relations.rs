@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::source::Sources;
-use crate::{Config, Problem};
+use crate::{Config, Problem, StateStore};
 
 type Key = (&'static str, &'static str);
 
@@ -75,7 +75,7 @@ macro_rules! at {
     };
 }
 
-fn of_requests(config: &Config) -> [Order; 5] {
+fn of_requests(config: &Config) -> [Order; 6] {
     [
         order(
             at!(config.ingress.max_event_bytes),
@@ -103,6 +103,12 @@ fn of_requests(config: &Config) -> [Order; 5] {
             at!(config.dedup.window),
             "a claim must not outlive the window",
         ),
+        order(
+            at!(config.redis.response_timeout),
+            at!(config.dedup.lease),
+            "keys are asked for and settled within a claim",
+        )
+        .times(4),
     ]
 }
 
@@ -210,6 +216,13 @@ pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Probl
         let message = format!("this needs {section}.{wanted}: name that file as well");
         let source = sources.origin_of(section, key);
         problems.push(Problem { key: format!("{section}.{key}"), source, message });
+    }
+    for (section, store) in [("dedup", config.dedup.store), ("quotas", config.quotas.store)] {
+        if store == StateStore::Redis && config.redis.url.is_empty() {
+            let message = format!("{section}.store is redis, and there is no URL of one: write it");
+            let source = sources.origin_of(section, "store");
+            problems.push(Problem { key: "redis.url".to_owned(), source, message });
+        }
     }
     let (events, admin) = (config.ingress.address, config.admin.address);
     if events == admin && events.port() != 0 {

@@ -5,5 +5,6 @@ pub(crate) mod catalog;
 pub(crate) mod durability;
 pub(crate) mod jwt;
 pub(crate) mod plugins;
+pub(crate) mod redis;
 pub(crate) mod registries;
 pub(crate) mod serving;

@@ -114,6 +114,24 @@ fn wrong_values_are_told_with_what_to_write() {
              \"postgres://USER:PASSWORD@HOST:PORT/DATABASE\", or nothing for SQLite"
                 .to_owned(),
         ),
+        (
+            "redis",
+            "url = \"http://u:s3cr3t@h\"",
+            "this is not the URL of a Redis: write \
+             \"redis://USER:PASSWORD@HOST:PORT/DATABASE\", or \"file:PATH\""
+                .to_owned(),
+        ),
+        (
+            "redis",
+            "prefix = \"{a}\"",
+            "this is no prefix: write up to 64 visible ASCII characters without braces".to_owned(),
+        ),
+        (
+            "redis",
+            "response_timeout = \"11s\"",
+            "`11s` is out of bounds: write 1ms to 10s".to_owned(),
+        ),
+        ("dedup", "store = \"disk\"", "`disk` is not known: write in-process or redis".to_owned()),
         ("wal", "segment_bytes = -1", format!("`-1` {size}")),
         ("wal", "segment_bytes = true", format!("`true` {size}")),
         ("wal", "segment_bytes = [1]", format!("a list or table {size}")),
@@ -195,7 +213,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, log";
+    let sections = "node, workers, ingress, admin, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, redis, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );
@@ -247,6 +265,18 @@ fn keys_that_contradict_each_other_are_told() {
         (
             "[dedup]\nlease = \"10s\"",
             "dedup.lease @ tidegate.toml: ingress.request_timeout must not be more than dedup.lease: a request must not outlive its claims; change one of the two",
+        ),
+        (
+            "[redis]\nresponse_timeout = \"8s\"",
+            "redis.response_timeout @ tidegate.toml: 4 times redis.response_timeout must not be more than dedup.lease: keys are asked for and settled within a claim; change one of the two",
+        ),
+        (
+            "[dedup]\nstore = \"redis\"",
+            "redis.url @ tidegate.toml: dedup.store is redis, and there is no URL of one: write it",
+        ),
+        (
+            "[quotas]\nstore = \"redis\"",
+            "redis.url @ tidegate.toml: quotas.store is redis, and there is no URL of one: write it",
         ),
         (
             "[wal]\nmax_bytes = \"128MiB\"",
@@ -344,6 +374,28 @@ fn the_password_of_the_catalog_is_not_shown() {
     let config = Config::from_toml(&format!("[catalog]\nurl = \"{url}\"")).unwrap();
     assert_eq!(config.catalog.url.reveal(), url);
     assert!(!format!("{config:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn the_url_of_redis_may_stand_in_a_file_and_is_not_shown() {
+    let url = "rediss://tidegate:s3cr3t@cache:6379/2";
+    let revealed = |url: &str| {
+        let text = format!("[dedup]\nstore = \"redis\"\n[redis]\nurl = \"{url}\"");
+        let config = Config::from_toml(&text).unwrap();
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        config.redis.url.reveal()
+    };
+    assert_eq!(revealed(url), Ok(url.to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redis-url");
+    let in_file = format!("file:{}", path.display());
+    assert!(revealed(&in_file).unwrap_err().contains("cannot be read"));
+    for (text, expected) in [(format!("{url}\n"), Some(url)), ("s3cr3t".to_owned(), None)] {
+        std::fs::write(&path, &text).unwrap();
+        let found = revealed(&in_file);
+        assert_eq!(found.as_deref().ok(), expected);
+        assert!(found.is_ok() || !found.unwrap_err().contains("s3cr3t"));
+    }
 }
 
 #[test]

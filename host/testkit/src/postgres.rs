@@ -1,14 +1,14 @@
 //! A real PostgreSQL server on a free port of the loopback address, in a temporary folder. A shell
 //! beside it stops it and takes the folder away as soon as this process is gone, however it ended.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::keeper::Keeper;
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,15 +39,8 @@ pub struct Postgres {
     folder: PathBuf,
     programs: PathBuf,
     port: u16,
-    keeper: Mutex<Keeper>,
+    keeper: Keeper,
     databases: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Keeper {
-    child: Child,
-    words: Option<ChildStdin>,
-    done: BufReader<ChildStdout>,
 }
 
 /// The server that all tests of one test program share.
@@ -107,7 +100,7 @@ impl Postgres {
         server.arg("-D").arg(folder.join("data")).arg("-k").arg(&folder);
         server.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
         server.args(["-c", "shared_buffers=32MB", "-c", "max_connections=200"]);
-        let keeper = Mutex::new(Keeper::start(&folder, &server));
+        let keeper = Keeper::start(KEEPER, &folder, &server);
         let made = Self { folder, programs, port, keeper, databases: AtomicU64::new(0) };
         made.resume();
         made
@@ -115,7 +108,7 @@ impl Postgres {
 
     /// Starts the server again after [`Self::pause`].
     pub fn resume(&self) {
-        self.tell("start");
+        self.keeper.tell("start");
         let deadline = Instant::now() + PATIENCE;
         while !self.client("pg_isready").output().expect("pg_isready").status.success() {
             let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
@@ -126,15 +119,7 @@ impl Postgres {
 
     /// Stops the server: connections are cut, new ones are refused.
     pub fn pause(&self) {
-        self.tell("stop");
-    }
-
-    fn tell(&self, word: &str) {
-        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let words = keeper.words.as_mut().expect("the keeper listens until this is dropped");
-        writeln!(words, "{word}").expect("the keeper listens");
-        let mut line = String::new();
-        keeper.done.read_line(&mut line).expect("the keeper answers");
+        self.keeper.tell("stop");
     }
 
     /// Makes an empty database and answers its URL.
@@ -189,28 +174,6 @@ impl Postgres {
         let mut command = Command::new(self.programs.join(program));
         command.arg("-h").arg(&self.folder).args(["-p", &self.port.to_string(), "-U", USER]);
         command
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner);
-        keeper.words = None;
-        drop(keeper.child.wait());
-    }
-}
-
-impl Keeper {
-    fn start(folder: &Path, server: &Command) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", KEEPER, "keeper"]).arg(folder);
-        shell.arg(server.get_program()).args(server.get_args()).current_dir("/");
-        // A group of its own: Ctrl-C at the terminal is for the one who asked, whose end is enough.
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-        let mut child = shell.spawn().expect("a shell");
-        let words = child.stdin.take();
-        let done = BufReader::new(child.stdout.take().expect("the shell's output is piped"));
-        Self { child, words, done }
     }
 }
 

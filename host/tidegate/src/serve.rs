@@ -21,7 +21,6 @@ use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, NodeReport};
 use tidegate_config::{Config, LogFormat};
 use tidegate_ingest::Gateway;
 use tidegate_plugin_host::PluginHost;
-use tidegate_quota::LocalBuckets;
 use tidegate_storage::Storage;
 use tidegate_types::Digest;
 use tidegate_wal::Wal;
@@ -100,9 +99,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         raised(stopped),
     ));
     let renewing = tokio::spawn(secured.renew(config.tls.check_interval, hang_ups()?));
-    parts.gateway.health.set_ready();
-    tracing::info!(node = config.node.name, "gateway ready");
-    stop.received().await;
+    // Keys that only the log has are settled first, by a store that may not be there yet.
+    tokio::select! {
+        () = parts.gateway.keys().recovered() => {
+            parts.gateway.health.set_ready();
+            tracing::info!(node = config.node.name, "gateway ready");
+            stop.received().await;
+        }
+        () = stop.received() => {}
+    }
     tracing::info!("gateway stopping");
     guarding.abort();
     converging.abort();
@@ -120,6 +125,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(config.ingress.drain_timeout, parts.gateway.drained()).await.is_err() {
         tracing::warn!("requests were still worked on after the drain timeout");
     }
+    parts.gateway.keys().close().await;
     let administered = administering.await;
     in_force::last_used::tell(&parts.node).await;
     // What was acknowledged is published and sealed however the listeners ended.
@@ -161,16 +167,16 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     let settings = config.clone();
     let recovered =
         tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
-    let recovery::Recovered { dedup, wal, storage } = recovered;
+    let recovery::Recovered { keys, wal, storage, link } = recovered;
     // The log's lock says by now that no other process serves the folder.
     let report = membership::join(config, &catalog, ingress).await?;
     let storage = Arc::new(storage);
-    let buckets = Arc::new(LocalBuckets::default());
+    let buckets = recovery::redis::buckets(config, link.as_ref());
     let receipts = Arc::new(again::receipts::StoredReceipts(Arc::clone(&storage)));
     let gateway = Gateway::new(
         options::ingress(config)?,
         &config.node.name,
-        dedup,
+        keys,
         wal.clone(),
         buckets,
         receipts,
@@ -181,7 +187,8 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
         None => gateway,
     });
     let settings = (options::schemas(config), options::quotas(config)?);
-    let node = Node::new(&catalog, Arc::new(plugins), &gateway, &storage, &wal, settings);
+    let stores = (storage.clone(), wal.clone(), link);
+    let node = Node::new(&catalog, Arc::new(plugins), &gateway, stores, settings);
     let node = Arc::new(node);
     let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);
     let name = config.node.name.clone();

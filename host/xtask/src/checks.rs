@@ -24,8 +24,8 @@ linter of the OpenAPI documents, a build of everything, and all tests. Every ste
 The last line is `N passed, N failed`: the sum over all test programs; a step without tests of its
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
-The guests' target is brought by rustup where it is missing, PostgreSQL's server by apt-get, and the
-OCI registry that tests speak to is built by Go, and the OIDC server installed by npm, once, into the build
+The guests' target is brought by rustup where it is missing, the servers of PostgreSQL and Redis by apt-get.
+The OCI registry that tests speak to is built by Go, and the OIDC server installed by npm, once, into the build
 folder. Spectral, which lints OpenAPI documents, and Schemathesis, which attacks a gateway by them, are
 installed by npm and pip, once, into the user's cache folder. CARGO_TARGET_DIR is honoured.
 ";
@@ -105,6 +105,7 @@ fn all_steps() -> Result<Report, Failure> {
     setup::guest_target()?;
     setup::formatter_and_linter()?;
     setup::postgres()?;
+    setup::redis()?;
     let mut report = Report::default();
     eprintln!("-- rules of the repository");
     report.step("tidy", tidy(&[]));

@@ -95,6 +95,15 @@ pub(crate) fn postgres() -> Result<(), Failure> {
     install("postgresql", "`initdb`")
 }
 
+/// The server of Redis, by apt-get where it is missing. What the package starts by itself is not
+/// used.
+///
+/// # Errors
+/// Where it is missing and apt-get cannot bring it.
+pub(crate) fn redis() -> Result<(), Failure> {
+    debian_program("redis-server", "redis-server")
+}
+
 fn as_root(words: &[&str]) -> Command {
     let mut command = Command::new("env");
     if !shell::succeeds(Command::new("sh").args(["-c", "test \"$(id -u)\" = 0"])) {

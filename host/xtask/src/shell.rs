@@ -64,7 +64,7 @@ pub(crate) fn cargo() -> Command {
 /// What tests, lints and benchmarks are built with beside the default: every service that a release
 /// has. Nothing heavy that others are built without.
 pub(crate) const SERVICES: [&str; 2] =
-    ["--features", "tidegate/postgres,tidegate/oci,tidegate/jwt,tidegate/tls"];
+    ["--features", "tidegate/postgres,tidegate/redis,tidegate/oci,tidegate/jwt,tidegate/tls"];
 
 /// Builds programs of the workspace; answers the folder that they are in. With `--workspace`
 /// dependencies have the features that the tests build them with, so nothing is built twice.

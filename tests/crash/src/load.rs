@@ -2,7 +2,7 @@
 //! again on purpose, some that another thread sends as well.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -17,8 +17,8 @@ use crate::readings;
 const THREADS: u64 = 3;
 /// The pause before another try where nobody listens, or the gateway asked for a pause.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Tries until all must be settled.
-const SETTLING_TRIES: usize = 2000;
+/// How long it may take until all is settled: longer than any claim lasts.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// Posts while `during` runs, and answers what it answers. Everything sent and answered is in the
 /// ledger.
@@ -57,16 +57,18 @@ impl Drop for StopOnDrop<'_> {
 /// Sends events again until a receipt has told what became of each.
 pub fn settle(address: &str, tenant: &Tenant, ledger: &Ledger) {
     let mut poster = Poster::new(address, tenant, ledger, THREADS, 0);
-    for _ in 0..SETTLING_TRIES {
+    let deadline = Instant::now() + SETTLING;
+    loop {
         let keys = ledger.unsettled();
         if keys.is_empty() {
             return;
         }
+        assert!(Instant::now() < deadline, "never settled: {keys:?}");
         for keys in keys.chunks(500) {
             poster.post(keys);
         }
+        std::thread::sleep(PAUSE);
     }
-    panic!("never settled: {:?}", ledger.unsettled());
 }
 
 /// Sends events that were taken once more: each must be answered as a duplicate of the first.

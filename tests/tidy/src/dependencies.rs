@@ -9,13 +9,14 @@ use crate::tree::Tree;
 
 /// Heavy dependencies, each with the folders whose crates may use it. Programs under `tests/`, and
 /// dev-dependencies, may use them all: tests read what the gateway wrote.
-const HEAVY: [(&str, &[&str]); 12] = [
+const HEAVY: [(&str, &[&str]); 13] = [
     ("wasmtime", &["host/data-plane/plugin-host"]),
     ("wasmtime-wasi", &["host/data-plane/plugin-host"]),
     ("arrow", &["host/data-plane/storage", "examples/quickstart"]),
     ("parquet", &["host/data-plane/storage", "examples/quickstart"]),
     ("rusqlite", &["host/control-plane/catalog"]),
     ("tokio-postgres", &["host/control-plane/catalog"]),
+    ("redis", &["host/data-plane/redis"]),
     ("axum", &["host/control-plane/admin-api"]),
     ("hyper-rustls", &["host/control-plane/distribution", "host/data-plane/identity"]),
     ("jsonwebtoken", &["host/data-plane/identity"]),

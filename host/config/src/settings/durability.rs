@@ -3,17 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::rule::choice::OneOf;
 use crate::rule::{UnderDataDir, count, size, time};
 use crate::section::section;
+use crate::settings::redis::StateStore;
 
 section! {
     /// Idempotency keys.
     Dedup in "dedup" {
+        /// Where keys are kept: each node its own in its process, or all nodes one set in Redis
+        /// (`[redis]`), so that any may answer for any other.
+        store: StateStore = OneOf(StateStore::InProcess);
         /// How long an event's outcome is known under its key, from its receipt.
         window: Duration = time("60m", "1s", "168h");
-        /// How long a request may hold a key before it hands the event to the log.
+        /// How long a request may hold a key before it hands the event to the log. In Redis a tenth of it is
+        /// left for writing and syncing.
         lease: Duration = time("30s", "1s", "10m");
-        /// Keys that are held at once, about 150 bytes each; beyond, new keys are answered 503.
+        /// Keys that are held at once in the process, about 150 bytes each; beyond, new keys are answered
+        /// 503. In Redis `maxmemory` is the bound.
         max_keys: usize = count("10000000", "1000", "1000000000");
     }
 }

@@ -12,6 +12,7 @@ use crate::rule::{
     Address, Environment, NodeName, OptionalFile, Threads, UnderDataDir, count, size, time,
 };
 use crate::section::section;
+use crate::settings::redis::StateStore;
 
 section! {
     /// The node itself.
@@ -130,6 +131,9 @@ section! {
 section! {
     /// How much tenants may send that have no quotas of their own. What keys may send is set with them.
     Quotas in "quotas" {
+        /// Where it is counted what was sent: each node for itself in its process, or all nodes together in
+        /// Redis (`[redis]`).
+        store: StateStore = OneOf(StateStore::InProcess);
         /// Requests of a tenant in a minute; 0 for no bound.
         tenant_requests: u64 = count("0", "0", "1000000000");
         /// Events of a tenant in a minute; 0 for no bound.

@@ -1,4 +1,6 @@
-//! The in-process store of idempotency keys: one answer per key for the length of a window.
+//! Idempotency keys: one answer per key for the length of a window. [`Keys`] is where a node has
+//! them, in this process or in a store that it shares with others; [`Dedup`] is the store in this
+//! process, and what follows is about it.
 //!
 //! Dedup has two phases. A request *claims* the keys of its events before it does anything with
 //! them, and once the log has answered it *commits* them (the outcome is kept for the window) or
@@ -25,12 +27,17 @@
 
 mod claims;
 mod key;
+mod keys;
 mod shard;
 mod stats;
 mod store;
 
 pub use claims::{Claims, HandedOver, LeaseLost};
 pub use key::{DedupKey, Fingerprint};
+pub use keys::{
+    AppendToken, BoxFuture, Commit, Found, HeldKeys, Holder, Keys, LoggedKeys, Owner, Settling,
+    SharedKeys, Unavailable, Wanted,
+};
 pub use shard::Claim;
 pub use stats::DedupStats;
 pub use store::{Dedup, DedupOptions, Moment, Restored, Settled};

@@ -32,6 +32,40 @@ pub struct DedupStats {
 }
 
 impl DedupStats {
+    /// What was answered and settled, as text for Prometheus.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        let mut out = "# HELP tidegate_dedup_claims_total Idempotency keys that requests asked \
+                       for, by the answer.\n# TYPE tidegate_dedup_claims_total counter\n"
+            .to_owned();
+        for (outcome, count) in [
+            ("new", self.new),
+            ("repeated", self.own),
+            ("duplicate", self.replayed),
+            ("conflict", self.conflict),
+            ("in_flight", self.in_flight),
+            ("full", self.full),
+        ] {
+            let line = format!("tidegate_dedup_claims_total{{outcome=\"{outcome}\"}} {count}\n");
+            out.push_str(&line);
+        }
+        for (name, help, count) in [
+            ("committed", "Keys whose event became durable.", self.committed),
+            ("released", "Keys that were given back.", self.released),
+            (
+                "reservation_lost",
+                "Claims that did not last until their event was durable.",
+                self.leases_lost,
+            ),
+            ("unknown", "Keys whose outcome was never told.", self.unknown),
+        ] {
+            let name = format!("tidegate_dedup_{name}_total");
+            let text = format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}\n");
+            out.push_str(&text);
+        }
+        out
+    }
+
     /// Adds another shard's counters.
     pub(crate) fn add(&mut self, other: &Self) {
         self.keys += other.keys;

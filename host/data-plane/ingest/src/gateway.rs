@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use tidegate_dedup::Dedup;
+use tidegate_dedup::Keys;
 use tidegate_quota::Buckets;
 use tidegate_wal::Wal;
 use tokio::sync::Semaphore;
@@ -26,7 +26,7 @@ pub struct Gateway {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Who verifies bearer tokens, where any are taken.
     pub(crate) tokens: Option<Arc<dyn BearerTokens>>,
-    pub(crate) dedup: Dedup,
+    pub(crate) keys: Keys,
     pub(crate) wal: Wal,
     pub(crate) shadows: Shadows,
     pub(crate) in_flight: Arc<Semaphore>,
@@ -78,7 +78,7 @@ impl Gateway {
     pub fn new(
         options: IngressOptions,
         node: &str,
-        dedup: Dedup,
+        keys: Keys,
         wal: Wal,
         buckets: Arc<dyn Buckets>,
         receipts: Arc<dyn Receipts>,
@@ -89,7 +89,7 @@ impl Gateway {
             node: node.into(),
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             tokens: None,
-            dedup,
+            keys,
             wal,
             in_flight,
             failures: Failures::new(options.max_auth_failures),
@@ -119,6 +119,12 @@ impl Gateway {
     /// Puts a snapshot in force for the requests that begin from now on.
     pub fn publish(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Where the node keeps its idempotency keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// This gateway's name, as rules and stored events see it.

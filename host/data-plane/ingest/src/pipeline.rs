@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let metered = meter::meter(&allowance, decoded, &*gateway.buckets, standing).await?;
     let before = metered.copy_for_shadow();
     let identified = identify::identify(metered, headers)?;
-    let claimed = claim::claim(identified, &gateway.dedup)?;
+    let claimed = claim::claim(identified, &gateway.keys).await?;
     let validated = validate::validate(claimed).await;
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
     gateway.shadows.offer(before, &evaluated);

@@ -43,6 +43,21 @@ fn whole(number: f64) -> u64 {
     number.max(0.0) as u64
 }
 
+impl Got {
+    /// What to tell who wanted so much, where this was granted and so many tokens are left.
+    #[must_use]
+    pub fn new(quota: &Quota, want: u64, granted: u64, tokens: f64) -> Self {
+        let rest = want.saturating_sub(granted);
+        let missing = if rest == 0 { 0.0 } else { float(rest.min(quota.burst())) - tokens };
+        Self {
+            granted,
+            remaining: whole((tokens + SLACK).floor()),
+            wait_ms: millis_for(quota, missing),
+            full_ms: millis_for(quota, float(quota.burst()) - tokens),
+        }
+    }
+}
+
 impl State {
     /// A full bucket.
     #[must_use]
@@ -70,14 +85,7 @@ impl State {
             0
         };
         self.tokens -= float(granted);
-        let rest = want.saturating_sub(granted);
-        let missing = if rest == 0 { 0.0 } else { float(rest.min(quota.burst())) - self.tokens };
-        Got {
-            granted,
-            remaining: whole((self.tokens + SLACK).floor()),
-            wait_ms: millis_for(quota, missing),
-            full_ms: millis_for(quota, float(quota.burst()) - self.tokens),
-        }
+        Got::new(quota, want, granted, self.tokens)
     }
 
     /// Puts back what was not used.
@@ -94,7 +102,9 @@ impl State {
     }
 }
 
-fn per_micro(quota: &Quota) -> f64 {
+/// Tokens that come in each microsecond.
+#[must_use]
+pub fn per_micro(quota: &Quota) -> f64 {
     float(quota.limit()) / (quota.window().as_secs_f64() * 1e6)
 }
 

@@ -8,7 +8,7 @@
 mod bucket;
 mod local;
 
-pub use bucket::{Got, State};
+pub use bucket::{Got, State, per_micro};
 pub use local::LocalBuckets;
 
 use std::pin::Pin;

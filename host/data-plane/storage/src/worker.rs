@@ -166,7 +166,7 @@ impl Worker {
 
     /// Lets the log forget what is published.
     fn truncate(&mut self, now: Instant) {
-        let end = self.publisher.next_lsn();
+        let end = self.wal.releasable(self.publisher.next_lsn());
         if self.forgotten == Some(end) || self.truncate_at.is_some_and(|at| now < at) {
             return;
         }

@@ -126,7 +126,20 @@ impl Wal {
         Reader::new(Arc::clone(&self.handle.shared), from)
     }
 
-    /// Deletes segments whose records all stand before `lsn`, never the one that is written to.
+    /// Keeps the records at `lsn` and after it from being truncated, until the next call.
+    pub fn hold_from(&self, lsn: Lsn) {
+        self.handle.shared.hold_from(lsn);
+    }
+
+    /// How much of what stands before `lsn` a truncation may delete: the position, or the one that is
+    /// held.
+    #[must_use]
+    pub fn releasable(&self, lsn: Lsn) -> Lsn {
+        self.handle.shared.releasable(lsn)
+    }
+
+    /// Deletes segments whose records all stand before `lsn`, never the one that is written to, and
+    /// never what is held ([`Wal::hold_from`]).
     /// Keys of events received at or after `keep_keys_received_after` go to a durable sidecar
     /// first; sidecars without any such key are deleted, except for the newest. Blocks for files.
     ///

@@ -30,6 +30,7 @@ use tidegate_wal::Wal;
 use tokio::sync::mpsc;
 
 use super::in_force::failing::Failing;
+use super::recovery::redis::{self, Link};
 use super::warm::Warm;
 use artifacts::Parts;
 
@@ -43,6 +44,8 @@ pub(super) struct Node {
     pub(super) gateway: Arc<Gateway>,
     pub(super) storage: Arc<Storage>,
     wal: Wal,
+    /// To the Redis that nodes share.
+    link: Option<Link>,
     schemas: SchemaLimits,
     /// Of tenants that have none of their own.
     pub(super) default_quotas: Quotas,
@@ -64,18 +67,17 @@ impl Node {
         catalog: &Arc<Catalog>,
         plugins: Arc<PluginHost>,
         gateway: &Arc<Gateway>,
-        storage: &Arc<Storage>,
-        wal: &Wal,
+        (storage, wal, link): (Arc<Storage>, Wal, Option<Link>),
         (schemas, default_quotas): (SchemaLimits, Quotas),
     ) -> Self {
-        let (catalog, gateway, storage) =
-            (Arc::clone(catalog), Arc::clone(gateway), Arc::clone(storage));
+        let (catalog, gateway) = (Arc::clone(catalog), Arc::clone(gateway));
         Self {
             catalog,
             plugins,
             gateway,
             storage,
-            wal: wal.clone(),
+            wal,
+            link,
             schemas,
             default_quotas,
             warm: Warm::default(),
@@ -192,6 +194,8 @@ impl DataPlane for Node {
         let counts = active::by_contract(&self.plugins, &self.gateway.snapshot());
         text.push_str(&active::metric(&counts));
         text.push_str(&self.gateway.token_metrics());
+        text.push_str(&self.gateway.keys().prometheus());
+        text.push_str(&redis::prometheus(self.link.as_ref()));
         text
     }
 
@@ -254,6 +258,7 @@ impl DataPlane for Node {
                 "segment_bytes": wal.segment_bytes,
                 "torn_files": wal.torn_files,
             },
+            "dedup": { "failing": self.gateway.keys().failing() },
             "storage": {
                 "published_lsn": storage.published_end,
                 "files": storage.files,

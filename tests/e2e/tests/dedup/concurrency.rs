@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidegate_e2e::{assert_quiet, receipts, revision};
 use tidegate_testkit::{Gateway, Response, Tenant};
 
-use crate::{start, status};
+use crate::{Store, start, status};
 
 const CONNECTIONS: usize = 32;
 
@@ -38,8 +38,8 @@ fn post(tenant: &Tenant, connection: &mut tidegate_testkit::Connection, event: &
         .unwrap()
 }
 
-fn race(settings: &[(&str, &str)], in_flight: u16) {
-    let (gateway, tenant) = start(settings);
+fn race(store: Store, settings: &[(&str, &str)], in_flight: u16) {
+    let (gateway, tenant) = start(store, settings);
     tenant.activate(&gateway, &revision::audit());
     for round in 0..30 {
         let event = revision::audit_event(&format!("k-{round}"));
@@ -71,21 +71,18 @@ fn race(settings: &[(&str, &str)], in_flight: u16) {
 }
 
 /// Exactly one is accepted; the others are duplicates of it, or 409 with Retry-After.
-#[test]
-fn one_key_from_many() {
-    race(&[], 409);
+fn one_key_from_many(store: Store) {
+    race(store, &[], 409);
 }
 
 /// A10: the same with 503, for senders that retry on nothing else.
-#[test]
-fn one_key_from_many_with_503() {
-    race(&[("INGRESS__IN_FLIGHT_STATUS", "503")], 503);
+fn one_key_from_many_with_503(store: Store) {
+    race(store, &[("INGRESS__IN_FLIGHT_STATUS", "503")], 503);
 }
 
 /// Whoever is first, the others with another payload are never accepted.
-#[test]
-fn different_payloads_from_many() {
-    let (gateway, tenant) = start(&[]);
+fn different_payloads_from_many(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     for round in 0..30 {
         let key = format!("k-{round}");
         let answers = at_once(&gateway, |n, connection| {
@@ -107,9 +104,8 @@ fn different_payloads_from_many() {
 
 /// Batches that overlap, each in another order: every key is accepted once, and nobody waits for
 /// ever.
-#[test]
-fn overlapping_batches() {
-    let (gateway, tenant) = start(&[]);
+fn overlapping_batches(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     let answers = at_once(&gateway, |n, connection| {
         let events: Vec<_> = (0..100).map(|at| json!({ "key": (at * 7 + n * 13) % 100 })).collect();
         tenant.post_batch_on(connection, &events).unwrap()
@@ -135,3 +131,8 @@ fn overlapping_batches() {
     );
     assert_quiet(&gateway);
 }
+
+crate::on_each_store!(
+    one_key_from_many, one_key_from_many_with_503, different_payloads_from_many,
+    overlapping_batches
+);

@@ -6,14 +6,60 @@
 mod concurrency;
 mod restart;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate_e2e::{assert_quiet, findings, problem, receipts, request, revision, statuses};
 use tidegate_testkit::{Gateway, Response, Tenant};
 
-fn start(settings: &[(&str, &str)]) -> (Gateway, Tenant) {
-    let gateway = Gateway::start_with(settings);
+/// Where a gateway keeps its keys.
+#[derive(Clone, Copy)]
+enum Store {
+    InProcess,
+    Redis,
+}
+
+/// Makes two tests of each function: one for each store.
+macro_rules! on_each_store {
+    ($($name:ident),+) => {
+        mod in_process {
+            $(#[test] fn $name() { super::$name(crate::Store::InProcess); })+
+        }
+
+        mod on_redis {
+            $(#[test] fn $name() { super::$name(crate::Store::Redis); })+
+        }
+    };
+}
+pub(crate) use on_each_store;
+
+on_each_store!(
+    payloads,
+    keys_of_events,
+    header_keys,
+    sources_have_keys_of_their_own,
+    within_one_request,
+    what_frees_a_key_and_what_settles_it,
+    the_receipt_is_found_by_the_id_that_is_told_again,
+    the_window_ends
+);
+
+fn start(store: Store, settings: &[(&str, &str)]) -> (Gateway, Tenant) {
+    static PREFIXES: AtomicU64 = AtomicU64::new(0);
+    let mut all = settings.to_vec();
+    let (url, prefix);
+    match store {
+        Store::InProcess => {}
+        Store::Redis => {
+            url = tidegate_testkit::redis::shared().url();
+            prefix = format!("test-{}:", PREFIXES.fetch_add(1, Ordering::Relaxed));
+            all.push(("DEDUP__STORE", "redis"));
+            all.push(("REDIS__URL", url.as_str()));
+            all.push(("REDIS__PREFIX", prefix.as_str()));
+        }
+    }
+    let gateway = Gateway::start_with(&all);
     let tenant = Tenant::create(&gateway, "acme");
     tenant.activate(&gateway, &revision::plain());
     (gateway, tenant)
@@ -38,9 +84,8 @@ fn expect(response: &Response, code: u16, word: &str) -> Value {
 }
 
 /// A4: the same payload is a duplicate however it is written, another payload is a conflict.
-#[test]
-fn payloads() {
-    let (gateway, tenant) = start(&[]);
+fn payloads(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     let post =
         |body: &str| gateway.request("POST", "/v1/events", &tenant.headers(), body.as_bytes());
     let first =
@@ -72,9 +117,8 @@ fn payloads() {
 }
 
 /// An event without a key is an event of its own each time; null is no key; a number is one.
-#[test]
-fn keys_of_events() {
-    let (gateway, tenant) = start(&[]);
+fn keys_of_events(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     for _ in 0..3 {
         expect(&tenant.post(&gateway, &json!({ "a": 1 })), 202, "accepted");
         expect(&tenant.post(&gateway, &json!({ "a": 1, "key": null })), 202, "accepted");
@@ -92,9 +136,8 @@ fn keys_of_events() {
 
 /// The header `Idempotency-Key`, quoted as a structured field or bare, is the key of an event that
 /// has none, and must agree with that of one that has.
-#[test]
-fn header_keys() {
-    let (gateway, tenant) = start(&[]);
+fn header_keys(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     let event = json!({ "a": 1 });
     expect(&post_keyed(&gateway, &tenant, "abc", &event), 202, "accepted");
     expect(&post_keyed(&gateway, &tenant, "\"abc\"", &event), 202, "duplicate");
@@ -132,9 +175,8 @@ fn header_keys() {
 }
 
 /// Producers do not share keys where the revision says where their name is.
-#[test]
-fn sources_have_keys_of_their_own() {
-    let (gateway, tenant) = start(&[]);
+fn sources_have_keys_of_their_own(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     tenant.activate(&gateway, &json!({
         "default_type": "event", "event_types": { "event": { "key": "/meta/id", "source": "/meta/from" } },
     }));
@@ -150,9 +192,8 @@ fn sources_have_keys_of_their_own() {
 
 /// Within a request a later row takes the outcome of the first with its key and payload; with
 /// another payload it is in conflict, also where the first is rejected.
-#[test]
-fn within_one_request() {
-    let (gateway, tenant) = start(&[]);
+fn within_one_request(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     tenant.activate(&gateway, &revision::audit());
     let good = revision::audit_event("good");
     let mut changed = good.clone();
@@ -184,9 +225,8 @@ fn within_one_request() {
 
 /// A rejected event frees its key, so that its sender can mend it; a quarantined one settles it,
 /// and keeps its status and its id when the rules have changed since.
-#[test]
-fn what_frees_a_key_and_what_settles_it() {
-    let (gateway, tenant) = start(&[]);
+fn what_frees_a_key_and_what_settles_it(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
     tenant.activate(&gateway, &revision::audit());
     let mut event = revision::audit_event("k");
     event["actor"] = json!({});
@@ -210,14 +250,29 @@ fn what_frees_a_key_and_what_settles_it() {
     assert_quiet(&gateway);
 }
 
+/// The id of a replay is that of the receipt that can be read (D2).
+fn the_receipt_is_found_by_the_id_that_is_told_again(store: Store) {
+    let (gateway, tenant) = start(store, &[]);
+    let event = json!({ "key": "k" });
+    let first = expect(&tenant.post(&gateway, &event), 202, "accepted");
+    let again = expect(&tenant.post(&gateway, &event), 202, "duplicate");
+    assert_eq!(again["event_id"], first["event_id"]);
+    let path = format!("/v1/events/{}", again["event_id"].as_str().unwrap());
+    let found = gateway.request("GET", &path, &[("x-api-key", &tenant.key)], b"");
+    assert_eq!(found.status, 200, "{}", found.text());
+    let found = found.json();
+    for name in ["event_id", "received_at", "status"] {
+        assert_eq!(found[name], first[name], "{found}");
+    }
+    assert_quiet(&gateway);
+}
+
 /// After its window a key is free again.
-#[test]
-fn the_window_ends() {
-    let (gateway, tenant) = start(&[
-        ("DEDUP__WINDOW", "2s"),
-        ("DEDUP__LEASE", "1s"),
-        ("INGRESS__REQUEST_TIMEOUT", "1s"),
-    ]);
+fn the_window_ends(store: Store) {
+    let (gateway, tenant) = start(
+        store,
+        &[("DEDUP__WINDOW", "2s"), ("DEDUP__LEASE", "1s"), ("INGRESS__REQUEST_TIMEOUT", "1s")],
+    );
     let event = json!({ "key": "k" });
     let first = expect(&tenant.post(&gateway, &event), 202, "accepted");
     let begun = Instant::now();
@@ -239,7 +294,7 @@ fn the_window_ends() {
 /// A full store of keys answers 503 and forgets none of those it has.
 #[test]
 fn a_full_store() {
-    let (gateway, tenant) = start(&[("DEDUP__MAX_KEYS", "1000")]);
+    let (gateway, tenant) = start(Store::InProcess, &[("DEDUP__MAX_KEYS", "1000")]);
     let events: Vec<_> = (0..1000).map(|n| json!({ "key": n })).collect();
     let (first, rest) = events.split_at(600);
     assert_eq!(statuses(&tenant.post_batch(&gateway, first)), vec!["accepted"; 600]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_e2e::{problem, receipts, revision, statuses};
 use tidegate_testkit::{Gateway, Tenant};
 
-use crate::{expect, start};
+use crate::{Store, expect, start};
 
 /// Settled keys of every kind, to be looked for after a restart.
 struct Before {
@@ -69,9 +69,8 @@ fn wait_for_sidecars(gateway: &Gateway) {
 }
 
 /// B9: after an orderly stop, once and again.
-#[test]
-fn keys_outlive_a_stop() {
-    let (mut gateway, tenant) = start(&[]);
+fn keys_outlive_a_stop(store: Store) {
+    let (mut gateway, tenant) = start(store, &[]);
     let before = fill(&gateway, &tenant);
     for _ in 0..2 {
         assert!(gateway.terminate(), "{}", gateway.log());
@@ -82,16 +81,18 @@ fn keys_outlive_a_stop() {
 }
 
 /// B9: after a kill, also where the events have been published and the log has moved on.
-#[test]
-fn keys_outlive_a_kill() {
-    let (mut gateway, tenant) = start(&[
-        ("INGRESS__MAX_BODY_BYTES", "32KiB"),
-        ("INGRESS__MAX_EVENT_BYTES", "32KiB"),
-        ("WAL__GROUP_BYTES", "64KiB"),
-        ("WAL__SEGMENT_BYTES", "256KiB"),
-        ("WAL__MAX_BYTES", "8MiB"),
-        ("STORAGE__FLUSH_AFTER", "50ms"),
-    ]);
+fn keys_outlive_a_kill(store: Store) {
+    let (mut gateway, tenant) = start(
+        store,
+        &[
+            ("INGRESS__MAX_BODY_BYTES", "32KiB"),
+            ("INGRESS__MAX_EVENT_BYTES", "32KiB"),
+            ("WAL__GROUP_BYTES", "64KiB"),
+            ("WAL__SEGMENT_BYTES", "256KiB"),
+            ("WAL__MAX_BYTES", "8MiB"),
+            ("STORAGE__FLUSH_AFTER", "50ms"),
+        ],
+    );
     let before = fill(&gateway, &tenant);
     gateway.kill();
     gateway.restart();
@@ -122,3 +123,5 @@ fn keys_outlive_a_kill() {
         "duplicate",
     );
 }
+
+crate::on_each_store!(keys_outlive_a_stop, keys_outlive_a_kill);

@@ -1,5 +1,7 @@
 //! How much may be sent: quotas of keys and tenants, what is told of them, and changes while running.
 
+mod together;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

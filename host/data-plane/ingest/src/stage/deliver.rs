@@ -1,6 +1,6 @@
 //! Makes events durable: one append for the whole request, answered after the log's fdatasync.
 
-use tidegate_dedup::{Claims, Settled};
+use tidegate_dedup::{HeldKeys, Settled};
 use tidegate_plugin_host::Judgement;
 use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId, UnixMillis};
 use tidegate_wal::{AppendError, KeyMark, Record, RecordBatch, Stored, Wal};
@@ -28,7 +28,7 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
     let Evaluated { tenant, in_force, place, form, mut events, claims, node, verdicts, .. } =
         evaluated;
     if verdicts.is_empty() {
-        drop(claims);
+        claims.release().await;
         return Delivered { place, form, events, failure: None };
     }
     let mut batch = RecordBatch::default();
@@ -47,7 +47,7 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
             Ok(()) => stored.push((*at, *settled, findings)),
             Err(error) => {
                 let problem = Problem::new(ProblemType::TooLarge, error.to_string());
-                return refused(place, form, events, claims, problem);
+                return refused(place, form, events, claims, problem).await;
             }
         }
     }
@@ -63,7 +63,7 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
         .collect();
     let again = Outcome::Retry { after_ms: RETRY_AFTER_MS };
     let latest = claims.lease_deadline();
-    let Ok(mut keys) = claims.hand_over(UnixMillis::now()) else {
+    let Ok(keys) = claims.hand_over(UnixMillis::now()) else {
         let problem =
             unavailable("the request took longer than its claims last; nothing was stored");
         stored.iter().for_each(|(at, _)| settle(&mut events, *at, again.clone()));
@@ -71,11 +71,12 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
     };
     match wal.append(batch, latest).await {
         Ok(_) => {
-            for (at, settled) in stored {
-                if let Some(event) = events.get(at) {
-                    keys.commit_row(u32::try_from(at).unwrap_or(u32::MAX), event.event_id, settled);
-                }
-            }
+            let rows = stored.iter().filter_map(|(at, settled)| {
+                let event = events.get(*at)?;
+                Some((u32::try_from(*at).unwrap_or(u32::MAX), event.event_id, *settled))
+            });
+            let rows: Vec<_> = rows.collect();
+            keys.commit(&rows).await;
             Delivered { place, form, events, failure: None }
         }
         Err(error) => {
@@ -84,7 +85,7 @@ pub async fn deliver(evaluated: Evaluated, wal: &Wal) -> Delivered {
             // After `Failed` the records may be on the disk: their keys stay in flight until the
             // restart that is about to come has looked.
             if error != AppendError::Failed {
-                keys.release_all();
+                keys.release().await;
             }
             Delivered { place, form, events, failure: Some(problem(error)) }
         }
@@ -142,14 +143,14 @@ fn findings_json(judgement: &Judgement) -> Vec<u8> {
 }
 
 /// Nothing that was still on its way is stored.
-fn refused(
+async fn refused(
     place: OwnedSemaphorePermit,
     form: Form,
     mut events: Vec<Event>,
-    claims: Claims,
+    claims: HeldKeys,
     problem: Problem,
 ) -> Delivered {
-    drop(claims);
+    claims.release().await;
     for event in events.iter_mut().filter(|event| event.open().is_some()) {
         event.state = State::Settled(too_large());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_dedup::{Claims, Settled};
+use tidegate_dedup::{HeldKeys, Settled};
 use tidegate_plugin_host::{Batch, EvaluateError, Judgement, Row};
 use tidegate_types::{Problem, ProblemType, Severity, TenantId};
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,7 +20,7 @@ pub struct Evaluated {
     pub(super) place: OwnedSemaphorePermit,
     pub(crate) form: Form,
     pub(crate) events: Vec<Event>,
-    pub(super) claims: Claims,
+    pub(super) claims: HeldKeys,
     /// The gateway's name.
     pub(crate) node: Arc<str>,
     /// The events that are to be stored, by their place in the request.

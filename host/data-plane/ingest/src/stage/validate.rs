@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_dedup::Claims;
+use tidegate_dedup::HeldKeys;
 use tidegate_event::Node;
 use tidegate_types::{Finding, RuleName, Severity, TenantId};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,7 +21,7 @@ pub struct Validated {
     pub(super) place: OwnedSemaphorePermit,
     pub(super) form: Form,
     pub(super) events: Vec<Event>,
-    pub(super) claims: Claims,
+    pub(super) claims: HeldKeys,
 }
 
 /// How long events are checked before other requests get their turn.

@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Bytes of all segment files, the prepared one included.
     pub(crate) allocated_bytes: AtomicU64,
+    /// Records from this position on are not truncated; `u64::MAX` where nobody holds any.
+    held_from: AtomicU64,
     /// One truncation at a time.
     pub(crate) truncating: Mutex<()>,
     index: Mutex<Index>,
@@ -87,6 +89,7 @@ impl Shared {
             next: Next::new(),
             counters: Counters::default(),
             allocated_bytes: AtomicU64::new(allocated),
+            held_from: AtomicU64::new(u64::MAX),
             truncating: Mutex::new(()),
             index: Mutex::new(index),
             durable: Mutex::new(Durable { end: durable_end, closed: false }),
@@ -116,6 +119,14 @@ impl Shared {
     pub(crate) fn set_durable_end(&self, end: Lsn) {
         self.durable().end = end;
         self.durable_moved.notify_all();
+    }
+
+    pub(crate) fn hold_from(&self, lsn: Lsn) {
+        self.held_from.store(lsn.0, Ordering::Release);
+    }
+
+    pub(crate) fn releasable(&self, lsn: Lsn) -> Lsn {
+        Lsn(lsn.0.min(self.held_from.load(Ordering::Acquire)))
     }
 
     pub(crate) fn wait_durable(&self, lsn: Lsn, timeout: Duration) -> Lsn {

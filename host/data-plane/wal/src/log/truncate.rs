@@ -24,6 +24,7 @@ pub(crate) fn truncate(
     keep_received_after: UnixMillis,
 ) -> Result<Truncated, TruncateError> {
     let _one = shared.truncating.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = shared.releasable(before);
     let mut done = Truncated::default();
     if shared.has_failed() {
         return Err(TruncateError::Closed);

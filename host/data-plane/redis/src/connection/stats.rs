@@ -1,0 +1,75 @@
+//! What became of the commands that were sent.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often it is told that commands are rejected.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Counters of the connection since the start.
+#[derive(Debug, Default)]
+pub(super) struct LinkStats {
+    connections: AtomicU64,
+    refused: AtomicU64,
+    timeouts: AtomicU64,
+    lost: AtomicU64,
+    rejected: AtomicU64,
+    /// When it was told last that commands are rejected.
+    told: Mutex<Option<Instant>>,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl LinkStats {
+    pub(super) fn connected(&self) {
+        count(&self.connections);
+    }
+
+    pub(super) fn refused(&self) {
+        count(&self.refused);
+    }
+
+    pub(super) fn timed_out(&self) {
+        count(&self.timeouts);
+    }
+
+    pub(super) fn lost(&self) {
+        count(&self.lost);
+    }
+
+    /// Is this to be told?
+    pub(super) fn rejected(&self, now: Instant) -> bool {
+        count(&self.rejected);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|last| now.saturating_duration_since(last) >= TELL_EVERY);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
+    }
+
+    pub(super) fn prometheus(&self, up: bool) -> String {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (connections, refused) = (read(&self.connections), read(&self.refused));
+        let (timeouts, lost) = (read(&self.timeouts), read(&self.lost));
+        let rejected = read(&self.rejected);
+        let up = u64::from(up);
+        format!(
+            "# HELP tidegate_redis_up Whether Redis can be used.\n\
+             # TYPE tidegate_redis_up gauge\n\
+             tidegate_redis_up {up}\n\
+             # HELP tidegate_redis_connections_total Connections that were made.\n\
+             # TYPE tidegate_redis_connections_total counter\n\
+             tidegate_redis_connections_total {connections}\n\
+             # HELP tidegate_redis_errors_total Commands that did nothing, or of which that is not known, by the reason.\n\
+             # TYPE tidegate_redis_errors_total counter\n\
+             tidegate_redis_errors_total{{reason=\"down\"}} {refused}\n\
+             tidegate_redis_errors_total{{reason=\"timeout\"}} {timeouts}\n\
+             tidegate_redis_errors_total{{reason=\"lost\"}} {lost}\n\
+             tidegate_redis_errors_total{{reason=\"rejected\"}} {rejected}\n"
+        )
+    }
+}
