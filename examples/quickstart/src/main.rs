@@ -173,6 +173,8 @@ fn options(gateway: &Gateway, api_key: &str) -> ConnectorOptions {
     let mut options =
         ConnectorOptions::new(format!("http://{}", gateway.addresses().ingress), api_key);
     options.batch_events = BATCH as usize;
+    // The flights have keys of their own.
+    options.key_field = None;
     options.connections = 8;
     // The gateway is away for as long as its restart takes.
     options.retry.max_attempts = 1000;

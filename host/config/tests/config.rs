@@ -46,7 +46,7 @@ fn nothing_given_is_a_valid_configuration() {
     assert_eq!(config.admin.token_file, PathBuf::from("tidegate-data/admin-token"));
     assert_eq!(config.storage.directory, PathBuf::from("tidegate-data/parquet"));
     assert_eq!(config.ingress.address.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.ingress.endpoints.len(), 7);
+    assert_eq!(config.ingress.endpoints.len(), 8);
     assert_eq!(config.ingress.max_body_bytes, 4 << 20);
     assert_eq!(config.ingress.in_flight_status.code(), 409);
     assert_eq!(config.dedup.window, Duration::from_secs(3600));
@@ -164,19 +164,19 @@ fn wrong_values_are_told_with_what_to_write() {
         (
             "ingress",
             "endpoints = []",
-            "the list is empty: write one or more of events, batch, ping, health, livez, readyz, openapi"
+            "the list is empty: write one or more of events, receipts, batch, ping, health, livez, readyz, openapi"
                 .to_owned(),
         ),
         (
             "ingress",
             "endpoints = [\"events\", \"admin\"]",
-            "`admin` is not known: write a list of events, batch, ping, health, livez, readyz, openapi"
+            "`admin` is not known: write a list of events, receipts, batch, ping, health, livez, readyz, openapi"
                 .to_owned(),
         ),
         (
             "ingress",
             "endpoints = { a = 1 }",
-            "this is no list: write a list of events, batch, ping, health, livez, readyz, openapi"
+            "this is no list: write a list of events, receipts, batch, ping, health, livez, readyz, openapi"
                 .to_owned(),
         ),
         ("ingress", "in_flight_status = 500", "`500` is not known: write 409 or 503".to_owned()),

@@ -104,6 +104,15 @@ impl Oidc {
         format!("http://127.0.0.1:{}/jwks", self.port)
     }
 
+    /// How a token for the tenant `acme` is asked for, as options of curl.
+    pub const FORM: &str = "-d grant_type=client_credentials -d aud=tidegate -d scope=events:write --data-urlencode 'claims={\"tenant_id\":\"acme\"}'";
+
+    /// Where tokens are asked for.
+    #[must_use]
+    pub fn tokens(&self) -> String {
+        format!("http://127.0.0.1:{}/token", self.port)
+    }
+
     /// The setting `JWT__ISSUERS` of a gateway that trusts it, to the second.
     #[must_use]
     pub fn as_setting(&self) -> String {

@@ -1,7 +1,10 @@
 //! `tidy`, `test` and `ci`: a list of steps that all run, also where one before has failed, so that
 //! one run tells everything that is wrong.
 
+mod connectors;
 mod tally;
+
+use std::process::Command;
 
 use crate::arguments::Arguments;
 use crate::setup::{self, contract};
@@ -19,15 +22,18 @@ pub(crate) const TEST_HELP: &str = "\
 Usage: cargo xtask test
 
 Runs the rules of the repository, the formatter's check, the linter with warnings as errors, the
-linter of the OpenAPI documents, a build of everything, and all tests. Every step runs, also where one before has failed.
+linter of the OpenAPI documents, a build of everything, and all tests, also those of the connectors
+for Python and TypeScript and of the example that is made with the first. Every step runs, also where
+one before has failed.
 
 The last line is `N passed, N failed`: the sum over all test programs; a step without tests of its
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
-The guests' target is brought by rustup where it is missing, the servers of PostgreSQL and Redis by apt-get.
-The OCI registry that tests speak to is built by Go, and the OIDC server installed by npm, once, into the build
-folder. Spectral, which lints OpenAPI documents, and Schemathesis, which attacks a gateway by them, are
-installed by npm and pip, once, into the user's cache folder. CARGO_TARGET_DIR is honoured.
+The guests' target is brought by rustup where it is missing; the servers of PostgreSQL and Redis, Python, Node
+and npm by apt-get. The OCI registry that tests speak to is built by Go, and the OIDC server installed by npm,
+once, into the build folder. What tests need of Python's and Node's packages (Spectral, which lints OpenAPI
+documents, Schemathesis, which attacks a gateway by them, and what the connectors are tested with) is
+installed by npm and pip, pinned, once, into the user's cache folder. CARGO_TARGET_DIR is honoured.
 ";
 
 pub(crate) const CI_HELP: &str = "\
@@ -91,6 +97,19 @@ impl Report {
             self.failed_steps.push(told(name, failure));
         }
     }
+
+    /// Runs tests to their end and adds what they count.
+    fn tests(&mut self, name: &str, command: &mut Command) -> Result<(), Failure> {
+        let (tally, ended_well) = tally::run(command, &mut std::io::stdout().lock())?;
+        self.tally.passed += tally.passed;
+        self.tally.failed += tally.failed;
+        if !ended_well && tally.failed == 0 {
+            let call = shell::text(command);
+            let reason = Failure::message(format!("`{call}` ended badly, and counts no failure"));
+            self.step(name, Err(reason));
+        }
+        Ok(())
+    }
 }
 
 /// A step's name with what went wrong, where that is not told yet.
@@ -139,12 +158,17 @@ fn all_steps() -> Result<Report, Failure> {
             tests.env("TIDEGATE_TEST_SCHEMATHESIS", program);
         }
         report.step("Schemathesis", schemathesis.map(drop));
-        let (tally, ended_well) = tally::run(&mut tests, &mut std::io::stdout().lock())?;
-        report.tally.passed += tally.passed;
-        report.tally.failed += tally.failed;
-        if !ended_well && tally.failed == 0 {
-            let reason = Failure::message("a test program ended without its summary");
-            report.step("tests", Err(reason));
+        report.tests("tests", &mut tests)?;
+        for (name, commands) in connectors::ALL {
+            eprintln!("-- {name}");
+            match commands() {
+                Ok(commands) => {
+                    for mut command in commands {
+                        report.tests(name, &mut command)?;
+                    }
+                }
+                Err(failure) => report.step(name, Err(failure)),
+            }
         }
     }
     Ok(report)

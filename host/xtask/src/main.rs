@@ -57,7 +57,7 @@ const COMMANDS: [Command; 7] = [
     },
     Command {
         name: "services",
-        summary: "start a PostgreSQL and a Redis to try things with, until Ctrl-C",
+        summary: "start PostgreSQL, Redis, an OIDC and an S3 server to try things with, until Ctrl-C",
         help: services::HELP,
         run: services::run,
     },

@@ -7,36 +7,42 @@ use crate::setup;
 use crate::shell::{self, Failure};
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask services [up] [postgres] [redis]
+Usage: cargo xtask services [up] [postgres] [redis] [oidc] [s3]
 
 Starts real services on free ports of the loopback address, all of them where none is named, and
-prints for each the settings of the gateway that takes it. Nodes that are started with the same
-settings share one catalog (postgres), and one set of idempotency keys and buckets of quotas (redis).
-Ctrl-C stops them and takes away what they stored.
+prints for each the settings of the programs that take it. Ctrl-C stops them and takes away what they
+stored.
 
-They come from the Debian packages `postgresql` and `redis-server`, which are installed where they
-are missing.
+  postgres   an empty database: nodes that are started with its URL share one catalog. From the Debian
+             package `postgresql`, which is installed where it is missing.
+  redis      nodes share their idempotency keys and buckets of quotas in it. From the Debian package
+             `redis-server`, which is installed where it is missing.
+  oidc       an issuer of bearer tokens. By npm, into the build folder.
+  s3         moto, an S3 server without buckets, in memory. By pip, into the user's cache folder.
 ";
 
 /// The services that can be started.
-const SERVICES: [&str; 2] = ["postgres", "redis"];
+const SERVICES: [&str; 4] = ["postgres", "redis", "oidc", "s3"];
 
 /// `cargo xtask services`.
 ///
 /// # Errors
 /// Where the build or a service fails.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    let given = Arguments::read(arguments, &[], &[], 3)?;
+    let given = Arguments::read(arguments, &[], &[], 1 + SERVICES.len())?;
     let names = given.positional.iter().map(String::as_str).enumerate();
     let names = names.filter(|(at, name)| (*at, *name) != (0, "up")).map(|(_, name)| name);
     let mut names: Vec<&str> = names.collect();
     if names.is_empty() {
         names.extend(SERVICES);
     }
+    let mut python = None;
     for name in &names {
         match *name {
             "postgres" => setup::postgres()?,
             "redis" => setup::redis()?,
+            "oidc" => setup::oidc_server()?,
+            "s3" => python = Some(setup::packages::python()?),
             other => {
                 let known = SERVICES.join(" and ");
                 return Err(Failure::usage(format!("there is no service `{other}`, but {known}")));
@@ -44,5 +50,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         }
     }
     let built = shell::build_programs(&["tidegate-services"], &[], &[])?;
-    shell::run(Command::new(built.join("tidegate-services")).args(names))
+    let mut services = Command::new(built.join("tidegate-services"));
+    services.envs(python.map(|folder| ("TIDEGATE_TEST_PYTHON", folder)));
+    shell::run(services.args(names))
 }

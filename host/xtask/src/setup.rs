@@ -2,6 +2,7 @@
 //! packages, tools of cargo. Says nothing where nothing is missing.
 
 pub(crate) mod contract;
+pub(crate) mod packages;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -18,7 +18,10 @@ const HEAVY: [(&str, &[&str]); 13] = [
     ("tokio-postgres", &["host/control-plane/catalog"]),
     ("redis", &["host/data-plane/redis"]),
     ("axum", &["host/control-plane/admin-api"]),
-    ("hyper-rustls", &["host/control-plane/distribution", "host/data-plane/identity"]),
+    (
+        "hyper-rustls",
+        &["host/control-plane/distribution", "host/data-plane/identity", "sdk/connector/rust"],
+    ),
     ("jsonwebtoken", &["host/data-plane/identity"]),
     ("ring", &["host/data-plane/identity"]),
     ("tokio-rustls", &["host/tls"]),

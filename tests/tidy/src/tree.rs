@@ -6,7 +6,7 @@ use std::path::Path;
 const LARGEST_TEXT: u64 = 4 * 1024 * 1024;
 
 /// Folders of build results, of the version control and of fetched packages.
-const SKIPPED: [&str; 3] = ["target", ".git", "node_modules"];
+const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "__pycache__"];
 
 /// One file.
 #[derive(Clone, Debug)]

@@ -164,8 +164,10 @@ section! {
 /// An endpoint of the listener for events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// `POST /v1/events` and `GET /v1/events/{event_id}`.
+    /// `POST /v1/events`.
     Events,
+    /// `GET /v1/events/{event_id}`.
+    Receipts,
     /// `POST /v1/events/batch`.
     Batch,
     /// `GET /v1/ping`.
@@ -183,6 +185,7 @@ pub enum Endpoint {
 impl Word for Endpoint {
     const ALL: &'static [(&'static str, Self)] = &[
         ("events", Self::Events),
+        ("receipts", Self::Receipts),
         ("batch", Self::Batch),
         ("ping", Self::Ping),
         ("health", Self::Health),

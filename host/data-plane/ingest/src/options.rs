@@ -11,6 +11,7 @@ use crate::http::access::AccessLog;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Events,
+    Receipts,
     Batch,
     Ping,
     Health,

@@ -62,6 +62,8 @@ fn options(global: &Global, arguments: &PostArguments) -> anyhow::Result<Connect
         None => ingress_url(global)?,
     };
     let mut options = ConnectorOptions::new(url, key);
+    // Events go out as they are in the file; `--key-field` gives them a key that is the same each time.
+    options.key_field = None;
     options.endpoint = match arguments.endpoint {
         EndpointName::Batch => Endpoint::Batch,
         EndpointName::Events => Endpoint::Single,

@@ -56,6 +56,7 @@ pub(super) fn ingress(config: &Config) -> anyhow::Result<IngressOptions> {
 fn endpoint(endpoint: Endpoint) -> tidegate_ingest::Endpoint {
     match endpoint {
         Endpoint::Events => tidegate_ingest::Endpoint::Events,
+        Endpoint::Receipts => tidegate_ingest::Endpoint::Receipts,
         Endpoint::Batch => tidegate_ingest::Endpoint::Batch,
         Endpoint::Ping => tidegate_ingest::Endpoint::Ping,
         Endpoint::Health => tidegate_ingest::Endpoint::Health,

@@ -51,7 +51,7 @@ fn what_is_missing_is_named() {
         (&["tenant", "list"][..], 1, "no connection to http://127.0.0.1:"),
         (&["tenant", "list", "--token-file", "none"], 1, "the admin token cannot be read"),
         (&["tenant", "list", "--token-file", "empty"], 1, "empty: the file is empty"),
-        (&["tenant", "list", "--admin-url", "https://x"], 1, "TLS"),
+        (&["tenant", "list", "--admin-url", "ftp://x"], 1, "does not start with http://"),
         (&["schema", "put", "-t", "a", "n", "none.json"], 1, "none.json"),
         (&["post", "--api-key-file", "none"], 1, "the API key cannot be read"),
         (&["post", "--api-key-file", "api-key", "--batch", "1001"], 1, "must be 1 to 1000"),

@@ -14,8 +14,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds a line of the test runner where it is the summary of one binary.
+    /// Adds a line of the test runner where it is the summary of one binary, or one of the counts that
+    /// other languages' runners end with (`# pass 7`, as Node does in the Test Anything Protocol).
     fn add(&mut self, line: &str) {
+        let counted = |label: &str| line.strip_prefix(label)?.parse::<u64>().ok();
+        self.passed += counted("# pass ").unwrap_or(0);
+        self.failed += counted("# fail ").or_else(|| counted("# cancelled ")).unwrap_or(0);
         let Some(counts) = line.strip_prefix("test result: ") else { return };
         let count = |label: &str| -> u64 {
             let mut parts = counts.split(['.', ';']);
@@ -61,10 +65,16 @@ mod tests {
             "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.50s",
             "said: test result: ok. 7 passed; 7 failed",
             "test result: ok. 0 passed; 0 failed; 0 ignored",
+            "# pass 4",
+            "# fail 1",
+            "# cancelled 2",
+            "# skipped 9",
+            "# Subtest: # pass 5",
+            "# pass words",
         ] {
             tally.add(line);
         }
-        assert_eq!(tally, Tally { passed: 15, failed: 2 });
+        assert_eq!(tally, Tally { passed: 19, failed: 5 });
     }
 
     #[test]

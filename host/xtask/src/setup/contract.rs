@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{debian_program, install};
+use super::debian_program;
+use super::packages::{cache_folder, environment, fresh};
 use crate::shell::{self, Failure};
 
 const SPECTRAL: &str = "@stoplight/spectral-cli";
@@ -36,11 +37,11 @@ fn spectral() -> Result<PathBuf, Failure> {
     }
     debian_program("npm", "npm")?;
     eprintln!("installing Spectral {SPECTRAL_VERSION} (once)");
-    let folder = fresh(&folder)?;
+    fresh(&folder)?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
-    npm.arg(folder).arg(format!("{SPECTRAL}@{SPECTRAL_VERSION}"));
-    shell::run_quietly(npm.current_dir(folder))?;
+    npm.arg(&folder).arg(format!("{SPECTRAL}@{SPECTRAL_VERSION}"));
+    shell::run_quietly(npm.current_dir(&folder))?;
     Ok(program)
 }
 
@@ -54,14 +55,8 @@ pub(crate) fn schemathesis() -> Result<PathBuf, Failure> {
     if tells(&program, SCHEMATHESIS_VERSION) {
         return Ok(program);
     }
-    debian_program("python3", "python3")?;
-    // Debian keeps a part of Python's virtual environments in a package of its own.
-    if !shell::succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
-        install("python3-venv", "`ensurepip`")?;
-    }
     eprintln!("installing Schemathesis {SCHEMATHESIS_VERSION} (once)");
-    let folder = fresh(&folder)?;
-    shell::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    environment(&folder)?;
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check"]);
     shell::run_quietly(pip.arg(format!("{SCHEMATHESIS}=={SCHEMATHESIS_VERSION}")))?;
@@ -72,22 +67,4 @@ pub(crate) fn schemathesis() -> Result<PathBuf, Failure> {
 fn tells(program: &Path, version: &str) -> bool {
     let told = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     told.is_ok_and(|told| String::from_utf8_lossy(&told.stdout).contains(version))
-}
-
-/// The folder with nothing in it: what was cut off there is not built upon.
-fn fresh(folder: &Path) -> Result<&Path, Failure> {
-    drop(std::fs::remove_dir_all(folder));
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::message(format!("cannot make {}: {error}", folder.display())))?;
-    Ok(folder)
-}
-
-/// Where a user's programs keep what they can fetch again.
-fn cache_folder() -> Result<PathBuf, Failure> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let folder = set("XDG_CACHE_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    let folder =
-        folder.ok_or_else(|| Failure::message("neither XDG_CACHE_HOME nor HOME is set"))?;
-    Ok(folder.join("tidegate"))
 }

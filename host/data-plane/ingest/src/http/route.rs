@@ -51,7 +51,7 @@ const RECEIPT: PublicRoute = PublicRoute {
     methods: READING,
     scope: Some(READ),
     target: Target::Receipt,
-    endpoint: Endpoint::Events,
+    endpoint: Endpoint::Receipts,
 };
 
 /// Every route of the listener for events: for the listener, and for what tells of it.
@@ -183,7 +183,9 @@ mod tests {
         assert_eq!(status(Method::GET, "/v1/events", &[Endpoint::Events]), Err(405));
         assert_eq!(status(Method::POST, "/v1/events/batch", &[Endpoint::Events]), Err(404));
         assert_eq!(status(Method::GET, "/v1/events/", &[Endpoint::Events]), Err(404));
-        assert_eq!(status(Method::GET, "/v1/events/x", &[Endpoint::Events]), Ok(Target::Receipt));
+        assert_eq!(status(Method::GET, "/v1/events/x", &[Endpoint::Events]), Err(404));
+        assert_eq!(status(Method::GET, "/v1/events/x", &[Endpoint::Receipts]), Ok(Target::Receipt));
+        assert_eq!(status(Method::POST, "/v1/events", &[Endpoint::Receipts]), Err(404));
         assert_eq!(status(Method::GET, "/v1/events/batch", &[Endpoint::Batch]), Err(405));
     }
 }
