@@ -1,6 +1,7 @@
 #!/bin/sh
-# Starts the gateway of the metadata-event system; where it is new, with the tenant `acme` and an API key for
-# its edge connector in the data folder's `edge-key`. Ctrl-C stops it.
+# Starts the gateway of the metadata-event system; where it is new, with the tenant `acme`. Ctrl-C stops it.
+# TIDEGATE_REDIS__URL says where Redis is, TIDEGATE_JWT__ISSUERS whose tokens count: `cargo xtask services up redis oidc`
+# starts both and prints them.
 #
 #   ./start.sh [DATA_FOLDER]        default: metadata-events-data
 #   TIDEGATE=PROGRAM                default: tidegate on the path
@@ -21,12 +22,11 @@ until [ -s "$data/addresses.json" ]; do
     sleep 0.1
 done
 admin() { "$tidegate" --data-dir "$data" "$@"; }
-if [ ! -s "$data/edge-key" ]; then
+if [ ! -e "$data/prepared" ]; then
     admin tenant create acme
     admin schema put --tenant acme ingest-event "$here/ingest-event.schema.json"
     admin revision apply --tenant acme --activate "$here/revision.json"
-    (umask 077 && admin key create --tenant acme --name edge >"$data/edge-key.new")
-    mv "$data/edge-key.new" "$data/edge-key"
+    touch "$data/prepared"
 fi
-echo "ready: events of the tenant acme go to POST /v1/events; its key is in $data/edge-key" >&2
+echo "ready: events of the tenant acme go to POST /v1/events; with a token for it" >&2
 wait "$gateway"

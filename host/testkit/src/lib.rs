@@ -11,20 +11,17 @@
 pub mod component;
 pub mod gateway;
 pub mod http;
-mod keeper;
-pub mod oidc;
-pub mod postgres;
-pub mod redis;
-pub mod registry;
+pub mod service;
 pub mod tenant;
 pub mod tls;
 
 pub use gateway::Gateway;
 pub use http::{Connection, Response};
-pub use oidc::Oidc;
-pub use postgres::Postgres;
-pub use redis::Redis;
-pub use redis::wire::Wire;
-pub use registry::{Registry, RegistrySettings};
+pub use service::oidc::Oidc;
+pub use service::postgres::Postgres;
+pub use service::redis::Redis;
+pub use service::redis::wire::Wire;
+pub use service::registry::{Registry, RegistrySettings};
+pub use service::{oidc, postgres, redis, registry};
 pub use tenant::Tenant;
 pub use tls::{Authority, Identity, Trust};

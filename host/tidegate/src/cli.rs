@@ -40,6 +40,15 @@ pub(crate) struct Global {
     /// File that holds the admin token [default: DIR/admin-token]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// PEM file with certificates of authorities to trust beside the system's, for gateways at https://
+    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// PEM file with a certificate to show to gateways that ask for one
+    #[arg(long, global = true, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// PEM file with that certificate's private key
+    #[arg(long, global = true, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key: Option<PathBuf>,
     /// Print JSON for programs, not tables for people
     #[arg(long, global = true)]
     pub(crate) json: bool,

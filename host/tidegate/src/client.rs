@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_config::Config;
-use tidegate_connector::{Credential, HttpClient, ProblemBody, json_content};
+use tidegate_connector::{Credential, HttpClient, Identity, ProblemBody, TlsOptions, json_content};
 use tokio::runtime::Runtime;
 
 use crate::cli::Global;
@@ -88,7 +88,7 @@ impl Admin {
         let token = read_secret(&token_file(global)?).context(
             "the admin token cannot be read; name the gateway's data folder with --data-dir, or the token's file with --token-file",
         )?;
-        let client = HttpClient::new(&url, Some(&Credential::Bearer(token)), 1)?;
+        let client = HttpClient::with_tls(&url, Some(&Credential::Bearer(token)), 1, &tls(global))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { client, runtime })
     }
@@ -192,6 +192,24 @@ pub(crate) fn read_secret(file: &Path) -> anyhow::Result<String> {
 struct Addresses {
     ingress: String,
     admin: String,
+    #[serde(default)]
+    ingress_tls: bool,
+    #[serde(default)]
+    admin_tls: bool,
+}
+
+fn url(address: &str, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
+/// Whom to trust, and who to be.
+pub(crate) fn tls(global: &Global) -> TlsOptions {
+    let (certificate, key) = (global.client_certificate.clone(), global.client_key.clone());
+    let identity = certificate
+        .zip(key)
+        .map(|(certificate_file, key_file)| Identity { certificate_file, key_file });
+    TlsOptions { ca_file: global.ca_file.clone(), identity }
 }
 
 /// The folder that is named, or the one that a gateway without configuration uses.
@@ -218,13 +236,13 @@ fn admin_url(global: &Global) -> anyhow::Result<String> {
     if let Some(url) = &global.admin_url {
         return Ok(url.clone());
     }
-    let found = addresses(global)?.map(|addresses| format!("http://{}", addresses.admin));
+    let found = addresses(global)?.map(|found| url(&found.admin, found.admin_tls));
     Ok(found.unwrap_or_else(|| DEFAULT_ADMIN_URL.to_owned()))
 }
 
 /// Where events are posted to when no address is given.
 pub(crate) fn ingress_url(global: &Global) -> anyhow::Result<String> {
-    let found = addresses(global)?.map(|addresses| format!("http://{}", addresses.ingress));
+    let found = addresses(global)?.map(|found| url(&found.ingress, found.ingress_tls));
     Ok(found.unwrap_or_else(|| DEFAULT_INGRESS_URL.to_owned()))
 }
 
@@ -253,6 +271,9 @@ mod tests {
             admin_url: url.map(str::to_owned),
             data_dir: dir.then(|| folder.path().to_owned()),
             token_file: None,
+            ca_file: None,
+            client_certificate: None,
+            client_key: None,
             json: false,
         };
         assert_eq!(admin_url(&global(None, true)).unwrap(), DEFAULT_ADMIN_URL);
@@ -265,6 +286,10 @@ mod tests {
         assert_eq!(ingress_url(&global(None, true)).unwrap(), "http://127.0.0.1:5");
         assert_eq!(admin_url(&global(Some("http://x"), true)).unwrap(), "http://x");
         assert_eq!(admin_url(&global(None, false)).unwrap(), DEFAULT_ADMIN_URL);
+        let secured = r#"{"ingress":"127.0.0.1:5","admin":"127.0.0.1:6","ingress_tls":true,"admin_tls":true}"#;
+        fs::write(folder.path().join("addresses.json"), secured).unwrap();
+        assert_eq!(admin_url(&global(None, true)).unwrap(), "https://127.0.0.1:6");
+        assert_eq!(ingress_url(&global(None, true)).unwrap(), "https://127.0.0.1:5");
         fs::write(folder.path().join("addresses.json"), "{").unwrap();
         assert!(admin_url(&global(None, true)).unwrap_err().to_string().contains("addresses.json"));
     }

@@ -11,12 +11,18 @@ use crate::report::Row;
 use crate::wrk::{self, CONNECTIONS};
 
 const SECONDS: u32 = 4;
-const BATCH: usize = 100;
+pub(crate) const BATCH: usize = 100;
 
 /// The 416-byte audit event, with a key of its own in each request.
-fn event(suffix: &str) -> String {
+pub(crate) fn event(suffix: &str) -> String {
     let event = include_str!("../data/event.json").trim();
     event.replace("\"id\":\"user-7\",\"type\"", &format!("\"id\":\"{{key}}{suffix}\",\"type\""))
+}
+
+/// A batch of them, with keys of their own.
+pub(crate) fn batch() -> String {
+    let events: Vec<String> = (0..BATCH).map(|place| event(&format!("-{place}"))).collect();
+    format!("{{\"events\":[{}]}}", events.join(","))
 }
 
 struct Bare {
@@ -94,8 +100,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     tenant.schema(&gateway, "audit", &schema());
     tenant.activate(&gateway, &revision());
     let single = event("");
-    let events: Vec<String> = (0..BATCH).map(|place| event(&format!("-{place}"))).collect();
-    let batch = format!("{{\"events\":[{}]}}", events.join(","));
+    let batch = batch();
     let mut rows = Vec::new();
     for (case, path, template, factor) in [
         ("single event", "/v1/events", &single, 1.0),

@@ -5,6 +5,7 @@
 
 mod bare;
 mod http;
+mod identity;
 mod plugin_host;
 mod plugins;
 mod report;
@@ -19,7 +20,7 @@ use report::Row;
 /// Runs the benchmarks and prints a Markdown table.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Which one: `plugin-host`, `http`, `plugins` or one of its parts, such as `plugins/swaps`; all
+    /// Which one: `plugin-host`, `http`, `identity`, `plugins` or one of its parts, such as `plugins/swaps`; all
     /// where it is left out.
     name: Option<String>,
     /// Also writes the rows as JSON.
@@ -32,9 +33,11 @@ struct Arguments {
 
 type Bench = fn(usize) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("plugin-host", plugin_host::run),
     ("http", http::run),
+    ("identity/stages", identity::stages::run),
+    ("identity/gateway", identity::run),
     ("plugins/swaps", plugins::swaps::run),
     ("plugins/nodes", plugins::nodes::run),
     ("plugins/fleet", plugins::fleet::run),

@@ -64,6 +64,12 @@ impl Ledger {
         true
     }
 
+    /// The id under which an event is stored, as receipts have told it.
+    #[must_use]
+    pub fn id_of(&self, key: &str) -> Option<EventId> {
+        self.lock().get(key).and_then(|entry| entry.id)
+    }
+
     /// Keys whose outcome no receipt has told, in order.
     #[must_use]
     pub fn unsettled(&self) -> Vec<String> {

@@ -45,6 +45,8 @@ impl<T: Clone> Cache<T> {
 
     pub(crate) fn put(&self, token: Digest, what: T) {
         let mut shard = self.shard(&token);
+        // What was remembered of it before must not come back when this is forgotten.
+        shard.old.remove(&token);
         self.insert(&mut shard, token, what);
     }
 
@@ -105,6 +107,22 @@ mod tests {
                 prop_assert!(cache.held() <= entries.max(2 * SHARDS));
             }
         }
+    }
+
+    /// One that was put anew and went bad is forgotten, though the older generation has it as it was.
+    #[test]
+    fn what_was_put_before_does_not_come_back() {
+        let cache = Cache::new(4 * SHARDS);
+        let of_one_shard = (0..).map(digest).filter(|token| usize::from(token.0[0]) % SHARDS == 0);
+        let tokens: Vec<Digest> = of_one_shard.take(3).collect();
+        // Two fill the younger generation, the third begins a new one.
+        for token in &tokens {
+            cache.put(*token, 1);
+        }
+        cache.put(tokens[0], 0);
+        assert_eq!(cache.get(&tokens[0], |value| *value != 0), None);
+        assert_eq!(cache.get(&tokens[0], |value| *value != 0), None);
+        assert_eq!(cache.get(&tokens[1], |value| *value != 0), Some(1));
     }
 
     #[test]

@@ -39,10 +39,11 @@ pub(crate) async fn run(
     let metered = meter::meter(&allowance, decoded, &*gateway.buckets, standing).await?;
     let before = metered.copy_for_shadow();
     let identified = identify::identify(metered, headers)?;
+    let key = identified.told_key();
     let claimed = claim::claim(identified, &gateway.keys).await?;
     let validated = validate::validate(claimed).await;
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
     gateway.shadows.offer(before, &evaluated);
     let delivered = deliver::deliver(evaluated, &gateway.wal).await;
-    Ok(acknowledge::acknowledge(delivered, &gateway.counts))
+    Ok(Answer { key, ..acknowledge::acknowledge(delivered, &gateway.counts) })
 }

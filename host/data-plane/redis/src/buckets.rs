@@ -11,7 +11,6 @@
 mod run;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Pipeline, Value};

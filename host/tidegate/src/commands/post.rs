@@ -13,7 +13,7 @@ use self::input::Input;
 use self::report::Rejections;
 use super::files;
 use crate::cli::{EndpointName, Global, PostArguments};
-use crate::client::{ingress_url, read_secret};
+use crate::client::{ingress_url, read_secret, tls};
 use crate::output::{Printer, remark};
 
 mod csv_records;
@@ -64,6 +64,7 @@ fn options(global: &Global, arguments: &PostArguments) -> anyhow::Result<Connect
     let mut options = ConnectorOptions::new(url, key);
     // Events go out as they are in the file; `--key-field` gives them a key that is the same each time.
     options.key_field = None;
+    options.tls = tls(global);
     options.endpoint = match arguments.endpoint {
         EndpointName::Batch => Endpoint::Batch,
         EndpointName::Events => Endpoint::Single,

@@ -1,8 +1,9 @@
 //! Real gateways that share one catalog in a real PostgreSQL: what one is told, all do.
-#![cfg(feature = "postgres")]
+#![cfg(all(feature = "postgres", feature = "redis"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod keys;
+mod quotas;
 mod stuck;
 mod twins;
 

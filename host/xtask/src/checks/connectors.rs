@@ -1,31 +1,37 @@
 //! The tests that are not Rust: connectors for Python and TypeScript, and the example that is made with the
 //! first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::setup::packages;
-use crate::shell::{self, Failure};
+use crate::shell::{self, Failure, SERVICES};
 
 const PYTHON: &str = "sdk/connector/python";
 const TYPESCRIPT: &str = "sdk/connector/typescript";
 const EXAMPLE: &str = "examples/metadata-events/connector";
 
-/// The tests of each, by name; they print their counts as in the Test Anything Protocol.
-pub(super) const ALL: [(&str, fn() -> Result<Vec<Command>, Failure>); 3] = [
+/// What must go well, one after the other; tests print their counts as in the Test Anything Protocol.
+type Commands = Result<Vec<Command>, Failure>;
+type Make = fn() -> Commands;
+
+/// The tests of each, by name.
+pub(super) const ALL: [(&str, Make); 3] = [
     ("connector for Python", python),
     ("connector for TypeScript", typescript),
     ("example metadata-events", example),
 ];
 
-fn python() -> Result<Vec<Command>, Failure> {
+fn python() -> Commands {
     let python = packages::python()?.join("python");
     let types = typed(&python, PYTHON, &["--python-version", "3.9", "src", "tests"]);
     Ok(vec![types, tests(&python, PYTHON)])
 }
 
-fn example() -> Result<Vec<Command>, Failure> {
+fn example() -> Commands {
     let python = packages::python()?.join("python");
+    // Its gateway shares what it knows in Redis, and takes tokens.
+    shell::build_programs(&["tidegate-services"], &SERVICES, &[])?;
     let mut types = typed(&python, EXAMPLE, &["metadata_connector", "tests"]);
     types.env("MYPYPATH", shell::root().join(PYTHON).join("src"));
     Ok(vec![types, tests(&python, EXAMPLE)])
@@ -46,7 +52,7 @@ fn tests(python: &Path, folder: &str) -> Command {
     command
 }
 
-fn typescript() -> Result<Vec<Command>, Failure> {
+fn typescript() -> Commands {
     let modules = packages::node()?;
     let folder = shell::root().join(TYPESCRIPT);
     let out = shell::target_folder().join("connector-typescript");
@@ -63,6 +69,6 @@ fn typescript() -> Result<Vec<Command>, Failure> {
     Ok(vec![compile, tests])
 }
 
-fn gateway() -> std::path::PathBuf {
+fn gateway() -> PathBuf {
     shell::target_folder().join("debug/tidegate")
 }

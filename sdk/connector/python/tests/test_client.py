@@ -104,6 +104,32 @@ class Batches(unittest.TestCase):
             self.assertEqual(len({got.connection for got in server.got}), 3)
 
 
+    def test_post_uses_all_connections_and_answers_in_order(self) -> None:
+        together = threading.Barrier(3)
+
+        def script(_: int, got: Got) -> Dict[str, Any]:
+            together.wait(30)
+            return _ACCEPTED
+
+        with Server(script) as server, Client(options(server, batch_events=2, connections=3)) as client:
+            for _ in range(2):
+                outcomes = client.post({"idempotencyKey": f"k-{n}"} for n in range(6))
+                self.assertEqual([outcome.key for outcome in outcomes], [f"k-{n}" for n in range(6)])
+                self.assertEqual({outcome.status for outcome in outcomes}, {"accepted"})
+            self.assertEqual(len({got.connection for got in server.got}), 3)
+
+    def test_what_a_callback_raises_ends_a_post(self) -> None:
+        def broken(_: object) -> None:
+            raise KeyError("the metrics are gone")
+
+        with Server(lambda *_: _ACCEPTED) as server:
+            client = Client(options(server, batch_events=1, connections=3, on_request=broken))
+            with self.assertRaises(KeyError):
+                client.post([{"n": n} for n in range(50)])
+            self.assertLess(len(server.got), 10)
+            client.close()
+
+
 class Close(unittest.TestCase):
     def test_close_tells_what_was_not_delivered(self) -> None:
         for keep in (False, True):

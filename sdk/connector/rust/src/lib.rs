@@ -64,3 +64,8 @@ pub use outcome::{Held, Outcome, RequestRecord, Settled, Unsettled};
 pub use post::summary::{Stopped, Summary};
 pub use post::{Connector, InputError};
 pub use spool::SpoolError;
+
+/// What stands there compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -135,6 +135,38 @@ for (const keep of [false, true]) {
     }));
 }
 
+test("post uses all connections and answers in order", () => {
+  let waiting: (() => void)[] = [];
+  const script = async () => {
+    await new Promise<void>((resolve) => {
+      waiting.push(resolve);
+      if (waiting.length < 3) return;
+      for (const wake of waiting) wake();
+      waiting = [];
+    });
+    return ACCEPTED;
+  };
+  return withClient(script, { batchEvents: 2, connections: 3 }, async (client, server) => {
+    const keys = Array.from({ length: 6 }, (_, n) => `k-${n}`);
+    for (let n = 0; n < 2; n += 1) {
+      const outcomes = await client.post(keys.map((idempotencyKey) => ({ idempotencyKey })));
+      assert.deepEqual(outcomes.map(({ key }) => key), keys);
+      assert.ok(outcomes.every(({ status }) => status === "accepted"));
+    }
+    assert.equal(new Set(server.got.map(({ connection }) => connection)).size, 3);
+  });
+});
+
+test("what a callback throws ends a post", () => {
+  const onRequest = () => {
+    throw new TypeError("the metrics are gone");
+  };
+  return withClient(() => ACCEPTED, { batchEvents: 1, connections: 3, onRequest }, async (client, server) => {
+    await assert.rejects(client.post(Array.from({ length: 50 }, (_, n) => ({ n }))), TypeError);
+    assert.ok(server.got.length < 10);
+  });
+});
+
 test("close delivers what it can", () =>
   withClient((at) => (at < 3 ? { status: 503, text: "" } : ACCEPTED), {}, async (client) => {
     await client.send({ n: 1 });

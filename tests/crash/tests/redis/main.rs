@@ -8,6 +8,7 @@
     reason = "a test: a panic is its failure, and its output is read by people"
 )]
 
+mod fleet;
 mod nodes;
 mod outage;
 mod points;

@@ -69,6 +69,52 @@ fn requests_of_a_key() {
     assert_quiet(&gateway);
 }
 
+/// A header that is a list of texts, each with numbers and texts beside it, as a reader of Structured
+/// Fields (RFC 9651) takes it.
+fn list_of(answer: &Response, name: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let list: sfv::List = sfv::Parser::new(answer.header(name).unwrap()).parse().unwrap();
+    let items = list.into_iter().map(|entry| match entry {
+        sfv::ListEntry::Item(item) => {
+            let text = item.bare_item.as_string().unwrap().as_str().to_owned();
+            let beside = item.params.into_iter().map(|(key, value)| {
+                let value = value.as_string().map_or_else(
+                    || i64::from(value.as_integer().unwrap()).to_string(),
+                    |text| text.as_str().to_owned(),
+                );
+                (key.as_str().to_owned(), value)
+            });
+            (text, beside.collect())
+        }
+        sfv::ListEntry::InnerList(_) => panic!("{name} holds a list"),
+    });
+    items.collect()
+}
+
+/// D3: the headers of the IETF's draft are Structured Fields that another reader understands.
+#[test]
+fn what_is_left_is_told_in_structured_fields() {
+    let (gateway, tenant) = start();
+    tenant.activate(&gateway, &revision::plain());
+    let quotas = json!({ "requests": an_hour(5), "events": an_hour(10), "bytes": an_hour(1000) });
+    set(&gateway, "quotas", &quotas);
+    let answer = tenant.post(&gateway, &json!({}));
+    let beside = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let policies = list_of(&answer, "ratelimit-policy");
+    let named: Vec<_> = policies.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, ["key-requests", "tenant-requests", "tenant-events", "tenant-bytes"]);
+    assert_eq!(policies[1].1, beside(&[("q", "5"), ("w", "3600")]));
+    assert_eq!(policies[2].1, beside(&[("q", "10"), ("qu", "events"), ("w", "3600")]));
+    assert_eq!(policies[3].1, beside(&[("q", "1000"), ("qu", "content-bytes"), ("w", "3600")]));
+    let left = list_of(&answer, "ratelimit");
+    let left: Vec<_> = left.iter().map(|(name, beside)| (name.as_str(), &*beside[0].1)).collect();
+    assert_eq!(
+        left[1..],
+        [("tenant-requests", "4"), ("tenant-events", "9"), ("tenant-bytes", "998")]
+    );
+}
+
 /// A7, D3: of a batch that is over its first events that fit are taken; the others may be sent again.
 #[test]
 fn the_part_of_a_batch_that_fits() {

@@ -32,6 +32,7 @@ fn single_events() {
         answer.text()
     );
     assert_eq!(answer.header("idempotency-replayed"), None);
+    assert_eq!(answer.header("idempotency-key"), Some("k-1"));
     let receipt = answer.json();
     check_receipt(&receipt);
     assert_eq!(receipt["status"], "accepted");
@@ -39,6 +40,7 @@ fn single_events() {
 
     let answer = tenant.post(&gateway, &revision::audit_event("k-1"));
     assert_eq!((answer.status, answer.header("idempotency-replayed")), (202, Some("true")));
+    assert_eq!(answer.header("idempotency-key"), Some("k-1"));
     let replay = answer.json();
     assert_eq!(
         replay,

@@ -1,5 +1,7 @@
 //! Clients that must show a certificate, beside their credentials.
 
+use std::process::Command;
+
 use tidegate_e2e::revision;
 use tidegate_testkit::{Authority, Connection, Response, Tenant, Trust};
 
@@ -33,4 +35,39 @@ fn clients_show_certificates() {
     }
     assert_eq!(answer(&gateway.ingress, &known, None).unwrap().status, 401);
     assert_eq!(answer(&gateway.ingress, &known, Some(&tenant.key)).unwrap().status, 202);
+}
+
+/// The command line speaks to a gateway in TLS, by the addresses in its folder.
+#[test]
+fn the_command_line_is_such_a_client() {
+    let (authority, clients) = (Authority::new("roots"), Authority::new("clients"));
+    let listener = settings(&authority.issue("gateway"), Some(&clients.root()));
+    let admin = clients.issue("admin");
+    let gateway = start(&listener, &[], Trust::new(&authority, Some(&admin), &[]));
+    let tenant = Tenant::create(&gateway, "acme");
+    tenant.activate(&gateway, &revision::plain());
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(tidegate_testkit::gateway::binary());
+        command.args(arguments).arg("--data-dir").arg(gateway.folder());
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let text = |path: &std::path::Path| path.display().to_string();
+    let (root, certificate, key) =
+        (text(&authority.root()), text(&admin.certificate), text(&admin.key));
+    let trusted = ["--ca-file", &root];
+    let known =
+        [&trusted[..], &["--client-certificate", &certificate, "--client-key", &key]].concat();
+    let (good, said) = run(&[&["tenant", "list"][..], &known].concat());
+    assert!(good && said.contains("acme"), "{said}");
+    let events = gateway.folder().join("events.ndjson");
+    std::fs::write(&events, "{}\n{}\n").unwrap();
+    let post = ["post", "--api-key", &tenant.key, events.to_str().unwrap()];
+    let (good, said) = run(&[&post[..], &known].concat());
+    assert!(good, "{said}");
+    for arguments in [&[][..], &trusted] {
+        let (good, said) = run(&[&["tenant", "list"][..], arguments].concat());
+        assert!(!good, "{said}");
+    }
 }

@@ -137,3 +137,39 @@ fn a_token_that_expires_while_the_body_arrives_is_refused() {
     refused(&post(&gateway, &token), "invalid_token", "has expired", &token);
     assert_eq!(gateway.status()["wal"]["durable_lsn"], 1);
 }
+
+/// A2: a token is in no log, answer, metric or file, good or bad, at the most talkative level.
+#[test]
+fn tokens_are_nowhere() {
+    let server = Oidc::start();
+    let (mut gateway, _) = start(&server, &[("LOG__LEVEL", "trace"), ("LOG__ACCESS", "all")]);
+    let (good, expired) = (token(&server), token_with(&server, &json!({ "exp": 1_700_000_000 })));
+    let forged = format!("{}AAAA", &good[..good.len() - 4]);
+    let mut said = String::new();
+    for (token, status) in [(&good, 202), (&expired, 401), (&forged, 401)] {
+        let answer = post(&gateway, token);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        said.push_str(&format!("{:?} {}", answer.headers, answer.text()));
+    }
+    said.push_str(&gateway.admin("GET", "/metrics", "text/plain", b"").text());
+    gateway.wait_published();
+    assert!(gateway.terminate());
+    said.push_str(&gateway.log());
+    let mut folders = vec![gateway.folder().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                said.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    assert!(said.contains("request answered"), "the log is looked at");
+    for token in [good, expired, forged] {
+        let parts: Vec<_> = token.split('.').map(str::to_owned).collect();
+        for part in &parts[1..] {
+            assert!(!said.contains(part.as_str()), "{part}");
+        }
+    }
+}

@@ -100,13 +100,22 @@ fn batch(answer: &Answer) -> Response<Body> {
     response(StatusCode::ACCEPTED, JSON, body)
 }
 
+/// The receipt of an event that was taken, with its key.
+fn taken(answer: Answer) -> Response<Body> {
+    let mut response = response(StatusCode::ACCEPTED, JSON, answer.receipts);
+    if let Some(key) = answer.key {
+        response.headers_mut().insert("idempotency-key", key);
+    }
+    response
+}
+
 fn single(answer: Answer, options: &IngressOptions) -> Response<Body> {
     let kind = match answer.status {
         Status::Accepted | Status::Quarantined => {
-            return response(StatusCode::ACCEPTED, JSON, answer.receipts);
+            return taken(answer);
         }
         Status::Duplicate => {
-            let mut response = response(StatusCode::ACCEPTED, JSON, answer.receipts);
+            let mut response = taken(answer);
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
             return response;
         }

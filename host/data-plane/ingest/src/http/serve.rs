@@ -261,7 +261,8 @@ async fn ingest(
     };
     let (allowance, standing) = (producer.allowance().clone(), Arc::new(OnceLock::new()));
     let answered = worked_on(gateway, target, producer, (parts, incoming), &standing).await;
-    if standing.get().is_none() {
+    let is_theirs = answered.as_ref().is_err_and(|problem| problem.kind.status() < 500);
+    if is_theirs && standing.get().is_none() {
         // The body was none: the request counts all the same, and its own problem is what is told.
         drop(meter::meter_request(&allowance, &*gateway.buckets, &standing).await);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::HeaderValue;
 use tidegate_dedup::Settled;
 use tidegate_types::{EventId, Finding, Problem, Status};
 
@@ -33,6 +34,8 @@ pub struct Answer {
     pub form: Form,
     /// JSON: a receipt for a single event; receipts with commas between them for a batch.
     pub receipts: Vec<u8>,
+    /// Of a single event that has one, as a header tells it.
+    pub key: Option<HeaderValue>,
     /// Of a single event.
     pub status: Status,
     pub accepted: u64,
@@ -66,6 +69,7 @@ pub fn acknowledge(delivered: Delivered, counts: &Counts) -> Answer {
     let mut answer = Answer {
         form,
         receipts,
+        key: None,
         status,
         accepted: 0,
         rejected: 0,

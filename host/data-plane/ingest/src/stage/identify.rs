@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tidegate_dedup::{DedupKey, Fingerprint};
 use tidegate_event::{Kind, Node, Pointer, canonical};
 use tidegate_types::{EventId, EventType, Finding, Problem, ProblemType, TenantId, UnixMillis};
@@ -27,6 +27,25 @@ pub struct Identified {
     pub(super) form: Form,
     pub(super) received_at: UnixMillis,
     pub(super) events: Vec<Event>,
+}
+
+impl Identified {
+    /// The key of a single event as the header `Idempotency-Key` of its answer has it.
+    pub(crate) fn told_key(&self) -> Option<HeaderValue> {
+        let event = self.events.first().filter(|_| self.form.is_single())?;
+        told(&event.open()?.identity.as_ref()?.key.as_ref()?.text)
+    }
+}
+
+/// As it is, or, where that could be taken for a quoted one, quoted (RFC 9651, section 3.3.3). A header
+/// holds nothing but visible ASCII: others are not told.
+fn told(key: &str) -> Option<HeaderValue> {
+    if !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return None;
+    }
+    let quoted = || format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
+    let is_plain = !key.starts_with(['"', ' ']) && !key.ends_with(' ');
+    if is_plain { key.parse().ok() } else { quoted().parse().ok() }
 }
 
 /// Reads every event's envelope. Events whose envelope is wrong are rejected one by one.
@@ -252,6 +271,31 @@ fn unquoted(rest: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_told_as_it_would_be_read() {
+        for (key, expected) in [
+            ("k-1", Some("k-1")),
+            ("a \"b\"", Some("a \"b\"")),
+            ("\"b\\", Some("\"\\\"b\\\\\"")),
+            (" k", Some("\" k\"")),
+            ("k ", Some("\"k \"")),
+            ("ключ", None),
+            ("a\u{7f}", None),
+            ("a\nb", None),
+        ] {
+            let value = told(key);
+            let text = value.as_ref().map(|value| value.to_str().unwrap());
+            assert_eq!(text, expected, "{key}");
+            if let Some(value) = value {
+                let headers = HeaderMap::from_iter([(
+                    http::HeaderName::from_static("idempotency-key"),
+                    value,
+                )]);
+                assert_eq!(header_key(&headers).unwrap().as_deref(), Some(key));
+            }
+        }
+    }
 
     #[test]
     fn header_keys() {

@@ -61,7 +61,7 @@ async fn check(
     let mut now = 1_700_000_000_000_000u64;
     let mut key = run::key("p:", &bucket);
     key.extend(now.to_le_bytes());
-    redis.command(&["FLUSHALL"]);
+    assert_eq!(redis.command(&["FLUSHALL"]), "OK");
     let mut state = State::full(&quota, now);
     for steps in steps.chunks(together) {
         now += steps.first().map_or(0, |(later, ..)| *later);

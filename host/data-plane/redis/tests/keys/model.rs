@@ -49,10 +49,13 @@ enum State {
     Committed(EventId, Fingerprint),
 }
 
+/// A row that a request has claimed, its key's number and its payload.
+type Own = (u32, u32, Fingerprint);
+
 #[derive(Default)]
 struct World {
     model: HashMap<u32, State>,
-    requests: [Option<(HeldKeys, Vec<(u32, u32, Fingerprint)>)>; 3],
+    requests: [Option<(HeldKeys, Vec<Own>)>; 3],
 }
 
 impl World {
@@ -66,7 +69,7 @@ impl World {
             .collect();
         let (held, answers) = claim(keys, &asked).await;
         assert_eq!(answers.len(), asked.len());
-        let mut own: Vec<(u32, u32, Fingerprint)> = Vec::new();
+        let mut own: Vec<Own> = Vec::new();
         for (row, ((number, fingerprint), answer)) in asked.iter().zip(answers).enumerate() {
             let first = own.iter().find(|(_, other, _)| other == number);
             match (self.model.get(number), first) {

@@ -15,31 +15,32 @@ use tidegate_testkit::Redis;
 use tidegate_types::{Digest, EventId, TenantId, UnixMillis};
 use tidegate_wal::{KeyMark, Record, RecordBatch, Stored, Wal, WalOptions};
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How keys are kept in a test.
 #[derive(Clone, Copy, Debug)]
-pub struct Spans {
-    pub window: Duration,
-    pub lease: Duration,
+pub(crate) struct Spans {
+    pub(crate) window: Duration,
+    pub(crate) lease: Duration,
 }
 
-pub const LONG: Spans = Spans { window: Duration::from_secs(3600), lease: Duration::from_secs(30) };
+pub(crate) const LONG: Spans =
+    Spans { window: Duration::from_secs(3600), lease: Duration::from_secs(30) };
 
 /// A server for tests that do no harm to it. It need not write to its disk.
-pub fn server() -> &'static Redis {
+pub(crate) fn server() -> &'static Redis {
     static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start_with(&[("appendonly", "no")]));
     &SERVER
 }
 
-pub fn run<T>(test: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(test)
 }
 
 /// Runs a test over each of the stores.
-pub fn on_both(spans: Spans, test: impl AsyncFn(&Keys)) {
+pub(crate) fn on_both(spans: Spans, test: impl AsyncFn(&Keys)) {
     let options = DedupOptions { window: spans.window, lease: spans.lease, max_keys: 10_000 };
     run(test(&Keys::local(Dedup::new(options, Instant::now()))));
     run(async {
@@ -49,24 +50,24 @@ pub fn on_both(spans: Spans, test: impl AsyncFn(&Keys)) {
 }
 
 /// A prefix that no other test has.
-pub fn new_prefix() -> String {
+pub(crate) fn new_prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("test-{}-{}:", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A node with a log and its keys in Redis.
-pub struct Node {
-    pub keys: Keys,
-    pub wal: Wal,
-    pub store: Arc<RedisKeys>,
-    pub link: Link,
-    pub prefix: String,
+pub(crate) struct Node {
+    pub(crate) keys: Keys,
+    pub(crate) wal: Wal,
+    pub(crate) store: Arc<RedisKeys>,
+    pub(crate) link: Link,
+    pub(crate) prefix: String,
     folder: Option<TempDir>,
 }
 
 impl Node {
     /// Starts a node and waits until it answers.
-    pub async fn start(url: &str, spans: Spans) -> Self {
+    pub(crate) async fn start(url: &str, spans: Spans) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let node = Self::open(url, spans, &new_prefix(), folder);
         node.ready().await;
@@ -74,7 +75,7 @@ impl Node {
     }
 
     /// Starts a node in a folder, without waiting for anything.
-    pub fn open(url: &str, spans: Spans, prefix: &str, folder: TempDir) -> Self {
+    pub(crate) fn open(url: &str, spans: Spans, prefix: &str, folder: TempDir) -> Self {
         let wal = open_wal(folder.path());
         let options = RedisOptions {
             url: url.to_owned(),
@@ -93,24 +94,24 @@ impl Node {
         Self { keys, wal, store, link, prefix: prefix.to_owned(), folder: Some(folder) }
     }
 
-    pub async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         eventually("the store answers", async || self.store.failing().is_none()).await;
     }
 
     /// Ends as a process ends that has time; answers its folder.
-    pub async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         self.keys.close().await;
         self.die()
     }
 
     /// Ends without telling the store anything more; answers its folder.
-    pub fn die(mut self) -> TempDir {
+    pub(crate) fn die(mut self) -> TempDir {
         self.wal.seal_and_close();
         self.folder.take().unwrap()
     }
 
     /// Appends an event with this key.
-    pub async fn append(&self, number: u32, event_id: EventId) {
+    pub(crate) async fn append(&self, number: u32, event_id: EventId) {
         let mut batch = RecordBatch::default();
         let (key, fingerprint) = (key(number).0, PAYLOAD.0);
         let record = Record {
@@ -131,7 +132,7 @@ impl Node {
     }
 
     /// A counter of the metrics.
-    pub fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.keys.prometheus() + &self.link.prometheus();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
@@ -153,24 +154,24 @@ fn open_wal(folder: &Path) -> Wal {
     Wal::open(options, &mut |_| {}).unwrap().0
 }
 
-pub const PAYLOAD: Fingerprint = Fingerprint([1; 16]);
-pub const OTHER: Fingerprint = Fingerprint([2; 16]);
+pub(crate) const PAYLOAD: Fingerprint = Fingerprint([1; 16]);
+pub(crate) const OTHER: Fingerprint = Fingerprint([2; 16]);
 
-pub fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     TenantId::new("acme").unwrap()
 }
 
-pub fn key(number: u32) -> DedupKey {
+pub(crate) fn key(number: u32) -> DedupKey {
     DedupKey::of(&acme(), "", &number.to_string())
 }
 
 /// A new event id, received now.
-pub fn new_id() -> EventId {
+pub(crate) fn new_id() -> EventId {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     EventId::from_parts(UnixMillis::now(), 0, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub fn wanted(keys: &[(u32, Fingerprint)]) -> Vec<Wanted> {
+pub(crate) fn wanted(keys: &[(u32, Fingerprint)]) -> Vec<Wanted> {
     let rows = keys.iter().enumerate().map(|(row, (number, fingerprint))| Wanted {
         row: u32::try_from(row).unwrap(),
         key: key(*number),
@@ -179,26 +180,26 @@ pub fn wanted(keys: &[(u32, Fingerprint)]) -> Vec<Wanted> {
     rows.collect()
 }
 
-pub async fn try_claim(
+pub(crate) async fn try_claim(
     keys: &Keys,
     asked: &[(u32, Fingerprint)],
 ) -> Result<(HeldKeys, Vec<Claim>), Unavailable> {
     keys.claim(&acme(), &wanted(asked), Moment::now()).await
 }
 
-pub async fn claim(keys: &Keys, asked: &[(u32, Fingerprint)]) -> (HeldKeys, Vec<Claim>) {
+pub(crate) async fn claim(keys: &Keys, asked: &[(u32, Fingerprint)]) -> (HeldKeys, Vec<Claim>) {
     try_claim(keys, asked).await.unwrap()
 }
 
 /// What a claim of one key is answered; it is given back.
-pub async fn look(keys: &Keys, number: u32) -> Claim {
+pub(crate) async fn look(keys: &Keys, number: u32) -> Claim {
     let (held, answers) = claim(keys, &[(number, PAYLOAD)]).await;
     held.release().await;
     answers[0]
 }
 
 /// Waits until something is so.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so().await {
         assert!(Instant::now() < deadline, "never: {what}");

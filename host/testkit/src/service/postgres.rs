@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::keeper::Keeper;
+use super::keeper::Keeper;
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::keeper::Keeper;
+use super::keeper::Keeper;
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
