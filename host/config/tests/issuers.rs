@@ -70,7 +70,8 @@ fn everything_can_be_written_and_in_the_environment_too() {
     assert_eq!(issuer.audiences, ["one", "two"]);
     assert_eq!(issuer.keys, KeysFrom::File("/etc/tidegate/a.json".into()));
     assert_eq!(issuer.tenant_claim, "/org/id");
-    assert_eq!(issuer.tenants, ["acme", "other_1"]);
+    let tenants: Vec<_> = issuer.tenants.iter().map(|tenant| tenant.as_str()).collect();
+    assert_eq!(tenants, ["acme", "other_1"]);
     assert_eq!((&*issuer.scope_claim, &*issuer.scope_prefix), ("https://a.example/roles", "tide/"));
     assert_eq!(issuer.scope_names["producer"], "events:write");
     assert_eq!(

@@ -16,9 +16,9 @@ pub enum TlsError {
         "{certificate} and {key} cannot be used together: {reason}; the first certificate must be the listener's own, and the key its key"
     )]
     Unusable { certificate: PathBuf, key: PathBuf, reason: String },
-    /// Clients' certificates could not be checked.
-    #[error("{path} cannot be used to check clients' certificates: {reason}")]
-    ClientRoots { path: PathBuf, reason: String },
+    /// Nobody's certificate could be checked by them.
+    #[error("{path} holds no roots that certificates can be checked by: {reason}")]
+    Roots { path: PathBuf, reason: String },
     /// The program was built without TLS.
     #[error(
         "this build has no TLS: build with the feature `tls`, or leave {certificate} out of the configuration"

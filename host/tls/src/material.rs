@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -77,15 +78,16 @@ impl Read {
                 wanted: "a private key",
                 reason: error.to_string(),
             })?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider has the protocol versions that rustls calls safe");
         let builder = match (&self.client_ca, &files.client_ca) {
             (Some(pem), Some(path)) => {
-                let roots = Arc::new(roots(pem, path)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-                let verifier = verifier.map_err(|error| TlsError::ClientRoots {
+                let mut roots = RootCertStore::empty();
+                add_roots(&mut roots, pem, path)?;
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).build();
+                let verifier = verifier.map_err(|error| TlsError::Roots {
                     path: path.clone(),
                     reason: error.to_string(),
                 })?;
@@ -104,7 +106,12 @@ impl Read {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+/// Named, since a program may have more than one built in.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
 }
 
@@ -117,13 +124,16 @@ fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>,
     if read.is_empty() { Err(malformed("there is none".to_owned())) } else { Ok(read) }
 }
 
-fn roots(pem: &[u8], path: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
+pub(crate) fn add_roots(
+    roots: &mut RootCertStore,
+    pem: &[u8],
+    path: &Path,
+) -> Result<(), TlsError> {
     for certificate in certificates(pem, path)? {
-        roots.add(certificate).map_err(|error| TlsError::ClientRoots {
+        roots.add(certificate).map_err(|error| TlsError::Roots {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
     }
-    Ok(roots)
+    Ok(())
 }

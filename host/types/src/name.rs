@@ -1,5 +1,6 @@
 //! Names of tenants, event types, rules and tables: checked once, cheap to clone.
 
+pub mod pointer;
 pub mod secret;
 
 use std::fmt;

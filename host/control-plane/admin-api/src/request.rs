@@ -14,7 +14,9 @@ use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidegate_catalog::{ArtifactName, Page, Selector};
-use tidegate_types::{Digest, Problem, ProblemType, TableName, TenantId, UnixMillis};
+use tidegate_types::{
+    Digest, Problem, ProblemType, TableName, TenantId, UnixMillis, is_json_pointer,
+};
 
 use crate::answer::Failure;
 use crate::state::AdminState;
@@ -90,8 +92,7 @@ const MAX_POINTER_BYTES: usize = 1024;
 /// Is it a JSON pointer (RFC 6901) to something within an event? The whole event is none of the
 /// things that pointers name here.
 pub(crate) fn is_pointer(text: &str) -> bool {
-    let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    text.starts_with('/') && escaped && text.len() <= MAX_POINTER_BYTES
+    is_json_pointer(text) && !text.is_empty() && text.len() <= MAX_POINTER_BYTES
 }
 
 pub(crate) fn bad(detail: impl Into<String>) -> Problem {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tidegate_tls::TlsError;
 use tidegate_types::{Digest, UnixMillis};
 
 use crate::cache::Cache;
@@ -12,14 +13,14 @@ use crate::claims::{Claims, Identity};
 use crate::counts::Counts;
 use crate::keys::jwk::Key;
 use crate::keys::keeper::{self, Keeper};
-use crate::keys::transport::{InvalidCertificates, Transport};
+use crate::keys::transport::Transport;
 use crate::{Bounds, IssuerOptions, Jws, MAX_TOKEN_BYTES, Refusal};
 
 /// Why nothing can be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the certificates that issuers are to be trusted by cannot be used: {0}")]
-    Certificates(#[from] InvalidCertificates),
+    Certificates(#[from] TlsError),
     #[error("the issuer `{0}` is there twice")]
     Twice(String),
 }

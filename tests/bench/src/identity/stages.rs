@@ -25,6 +25,8 @@ const REQUESTS: usize = 64;
 const LASTING: Duration = Duration::from_secs(4);
 const WINDOW: Duration = Duration::from_secs(3600);
 const LEASE: Duration = Duration::from_secs(30);
+/// As keys look, of none that there is.
+const SECRET: &[u8] = b"tg_live_edge-7_0123456789012345678901234567890123456789012_00000";
 const EVENT_BYTES: u64 = 416;
 
 /// One of the two ways to keep keys and buckets.
@@ -81,7 +83,7 @@ async fn request(
     secret: &Digest,
     number: u64,
 ) -> anyhow::Result<()> {
-    let shown = Digest::of(b"tg_live_edge-7_0123456789012345678901234567890123456789012_00000");
+    let shown = Digest::of(SECRET);
     anyhow::ensure!(bool::from(shown.0.ct_eq(&secret.0)), "another key");
     let got = stores.buckets.take(&asks(tenant)?).await;
     let got = got.map_err(|error| anyhow::anyhow!("{error:?}"))?;
@@ -110,7 +112,7 @@ async fn request(
 async fn rate(stores: Arc<Stores>, numbers: &Arc<AtomicU64>) -> anyhow::Result<f64> {
     stores.keys.recovered().await;
     let tenant = TenantId::new("bench").context("a good name")?;
-    let secret = Digest::of(b"tg_live_edge-7_0123456789012345678901234567890123456789012_00000");
+    let secret = Digest::of(SECRET);
     let (begun, first) = (Instant::now(), numbers.load(Ordering::Relaxed));
     let mut requests = tokio::task::JoinSet::new();
     for _ in 0..REQUESTS {

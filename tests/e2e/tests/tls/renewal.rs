@@ -21,6 +21,27 @@ fn in_folder(identity: &Identity, folder: &Path) -> Identity {
     used
 }
 
+/// A gateway with its first certificate.
+struct Begun {
+    authority: Authority,
+    /// The files in use.
+    used: Identity,
+    trust: Trust,
+    gateway: Gateway,
+    /// The certificate as clients see it.
+    first: Vec<u8>,
+}
+
+fn begin(folder: &Path, interval: &str) -> Begun {
+    let authority = Authority::new("roots");
+    let used = in_folder(&authority.issue("first"), folder);
+    let trust = plain_trust(&authority);
+    let interval = [("TLS__CHECK_INTERVAL", interval)];
+    let gateway = start(&settings(&used, None), &interval, trust.clone());
+    let first = seen(&gateway.ingress, &trust);
+    Begun { authority, used, trust, gateway, first }
+}
+
 fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -37,12 +58,8 @@ fn shows(gateway: &Gateway, trust: &Trust, other_than: &[u8]) -> bool {
 /// that are open stay.
 #[test]
 fn certificates_are_replaced_without_a_restart() {
-    let (authority, folder) = (Authority::new("roots"), tempfile::tempdir().unwrap());
-    let used = in_folder(&authority.issue("first"), folder.path());
-    let trust = plain_trust(&authority);
-    let often = [("TLS__CHECK_INTERVAL", "100ms")];
-    let gateway = start(&settings(&used, None), &often, trust.clone());
-    let first = seen(&gateway.ingress, &trust);
+    let folder = tempfile::tempdir().unwrap();
+    let Begun { authority, used, trust, gateway, first } = begin(folder.path(), "100ms");
     let mut open = gateway.connect();
     assert_eq!(ping(&mut open).unwrap(), 200);
 
@@ -60,12 +77,8 @@ fn certificates_are_replaced_without_a_restart() {
 /// What cannot be used is told once, changes nothing, and is made good by the next change.
 #[test]
 fn unusable_files_change_nothing() {
-    let (authority, folder) = (Authority::new("roots"), tempfile::tempdir().unwrap());
-    let used = in_folder(&authority.issue("first"), folder.path());
-    let trust = plain_trust(&authority);
-    let often = [("TLS__CHECK_INTERVAL", "100ms")];
-    let gateway = start(&settings(&used, None), &often, trust.clone());
-    let first = seen(&gateway.ingress, &trust);
+    let folder = tempfile::tempdir().unwrap();
+    let Begun { authority, used, trust, gateway, first } = begin(folder.path(), "100ms");
 
     std::fs::write(&used.key, "none\n").unwrap();
     let told = || gateway.log().matches("new certificates not used").count();
@@ -82,12 +95,8 @@ fn unusable_files_change_nothing() {
 /// SIGHUP has the files looked at there and then.
 #[test]
 fn a_signal_has_them_looked_at_at_once() {
-    let (authority, folder) = (Authority::new("roots"), tempfile::tempdir().unwrap());
-    let used = in_folder(&authority.issue("first"), folder.path());
-    let trust = plain_trust(&authority);
-    let seldom = [("TLS__CHECK_INTERVAL", "24h")];
-    let gateway = start(&settings(&used, None), &seldom, trust.clone());
-    let first = seen(&gateway.ingress, &trust);
+    let folder = tempfile::tempdir().unwrap();
+    let Begun { authority, used, trust, gateway, first } = begin(folder.path(), "24h");
     replace(&used, &authority.issue("second"));
     assert_eq!(seen(&gateway.ingress, &trust), first);
     gateway.hang_up();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::value::{Dict, Value};
+use tidegate_types::{TenantId, is_json_pointer};
 
 use crate::rule::{Rule, text_of, time};
 use crate::section::Base;
@@ -21,7 +22,7 @@ pub struct Issuer {
     /// The claim that names the tenant; a JSON pointer where it begins with `/`.
     pub tenant_claim: String,
     /// The tenants that it may speak for; empty: all of them.
-    pub tenants: Vec<String>,
+    pub tenants: Vec<TenantId>,
     /// The claim that has the scopes; a JSON pointer where it begins with `/`.
     pub scope_claim: String,
     /// What its scopes begin with; it is taken off, and others are left out.
@@ -195,12 +196,9 @@ impl Table<'_> {
         texts.map(Some).ok_or_else(|| format!("`{key}` is no list of at most {MOST_WORDS} texts"))
     }
 
-    /// RFC 6901: `~` in a pointer is followed by 0 or 1.
     fn claim(&self, key: &str, default: &str) -> Result<String, String> {
         let text = self.text(key)?.unwrap_or_else(|| default.to_owned());
-        let mut escapes = text.split('~').skip(1);
-        let is_pointer = escapes.all(|rest| rest.starts_with(['0', '1']));
-        if text.is_empty() || (text.starts_with('/') && !is_pointer) {
+        if text.is_empty() || (text.starts_with('/') && !is_json_pointer(&text)) {
             return Err(format!(
                 "`{key}` is neither the name of a claim nor a JSON pointer, such as \"/org/id\""
             ));
@@ -208,18 +206,11 @@ impl Table<'_> {
         Ok(text)
     }
 
-    fn tenants(&self) -> Result<Vec<String>, String> {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        let is_tenant = |text: &&String| {
-            (1..=63).contains(&text.len())
-                && text.bytes().all(fits)
-                && !text.starts_with(['-', '_'])
-        };
+    fn tenants(&self) -> Result<Vec<TenantId>, String> {
         let tenants = self.texts("tenants")?.unwrap_or_default();
-        match tenants.iter().find(|text| !is_tenant(text)) {
-            Some(bad) => Err(format!("`{bad}` in `tenants` is no tenant: write their ids")),
-            None => Ok(tenants),
-        }
+        let refused =
+            |text: &String| format!("`{text}` in `tenants` is no tenant: write their ids");
+        tenants.iter().map(|text| TenantId::new(text).map_err(|_| refused(text))).collect()
     }
 
     fn scope_names(&self) -> Result<BTreeMap<String, String>, String> {

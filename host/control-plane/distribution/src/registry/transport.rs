@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use tidegate_tls::Trust;
 
 use super::{AllowedHosts, RegistryOptions};
 use crate::error::DistributionError;
@@ -43,7 +43,8 @@ pub(super) struct Answer {
 
 impl Transport {
     pub(super) fn new(options: &RegistryOptions) -> Self {
-        let (tls, no_roots) = tls();
+        let trusted = tidegate_tls::trust(None).expect("no file is read");
+        let Trust { config: tls, nobody: no_roots } = trusted;
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -163,26 +164,6 @@ impl Forbidden {
                 "which is plain HTTP; that is spoken only to hosts that are named for it"
             }
             Self::Malformed => "which is not an http or https address",
-        }
-    }
-}
-
-/// TLS with the roots that the operating system trusts; why there are none, where there are none.
-fn tls() -> (ClientConfig, Option<String>) {
-    let builder = || {
-        let provider = rustls::crypto::ring::default_provider();
-        ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the protocol versions that rustls calls safe")
-    };
-    match builder().with_native_roots() {
-        Ok(roots) => (roots.with_no_client_auth(), None),
-        Err(error) => {
-            let none = builder().with_root_certificates(RootCertStore::empty());
-            let cause = format!(
-                "this machine has no root certificates ({error}); install them, or name a file with SSL_CERT_FILE"
-            );
-            (none.with_no_client_auth(), Some(cause))
         }
     }
 }

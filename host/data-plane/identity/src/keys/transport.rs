@@ -13,9 +13,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use tidegate_tls::TlsError;
 
 use super::source::FetchError;
 
@@ -25,26 +23,11 @@ pub(crate) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
-/// Why a file of certificates cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidCertificates(String);
-
 impl Transport {
     /// Trusts the system's certificates and those of a file.
-    pub(crate) fn new(ca_file: Option<&Path>) -> Result<Self, InvalidCertificates> {
-        let mut roots = RootCertStore::empty();
-        // Without any, each fetch over TLS says that the certificate's issuer is not known.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in ca_file.map(read_certificates).transpose()?.unwrap_or_default() {
-            roots.add(certificate).map_err(|error| InvalidCertificates(error.to_string()))?;
-        }
-        let provider = rustls::crypto::ring::default_provider();
-        let tls = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the protocol versions that rustls calls safe")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub(crate) fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        // Where nobody is trusted each fetch over TLS says that the certificate's issuer is not known.
+        let tls = tidegate_tls::trust(ca_file)?.config;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         let connector =
@@ -86,17 +69,6 @@ impl Transport {
             Err(error) => Err(broken(&*error)),
         }
     }
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, InvalidCertificates> {
-    let failed = |what: String| InvalidCertificates(format!("{}: {what}", path.display()));
-    let all = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-    let all: Result<Vec<_>, _> = all.collect();
-    let all = all.map_err(|error| failed(error.to_string()))?;
-    if all.is_empty() {
-        return Err(failed("there is no certificate in it".to_owned()));
-    }
-    Ok(all)
 }
 
 /// The last cause says what happened; the ones before it say only that something did.

@@ -21,9 +21,9 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, options: &IngressOption
     if !trusts(&known) {
         return known;
     }
-    let name = match options.client_address {
-        ClientAddress::Forwarded => "forwarded",
-        ClientAddress::XForwardedFor => "x-forwarded-for",
+    let (name, told): (_, fn(&str) -> Option<&str>) = match options.client_address {
+        ClientAddress::Forwarded => ("forwarded", forwarded_for),
+        ClientAddress::XForwardedFor => ("x-forwarded-for", |entry| Some(entry.trim())),
         // Told with the connection.
         ClientAddress::ProxyProtocol => return known,
     };
@@ -31,12 +31,8 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, options: &IngressOption
         headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("")).collect();
     let entries = values.iter().rev().flat_map(|value| value.rsplit(','));
     for entry in entries.take(MAX_HOPS) {
-        let text = match options.client_address {
-            ClientAddress::Forwarded => forwarded_for(entry),
-            ClientAddress::XForwardedFor | ClientAddress::ProxyProtocol => Some(entry.trim()),
-        };
         // A name or `unknown`: the proxy does not say.
-        let Some(address) = text.and_then(read) else { return known };
+        let Some(address) = told(entry).and_then(read) else { return known };
         known = address.to_canonical();
         if !trusts(&known) {
             return known;

@@ -36,7 +36,6 @@ mod verified {
     use tidegate_config::{Issuer, Jwt, KeysFrom};
     use tidegate_identity::{Bounds, Claim, IssuerOptions, Issuers, KeySource, Refusal};
     use tidegate_ingest::{Bearer, Disbelief, Scopes};
-    use tidegate_types::TenantId;
 
     use super::{Arc, BearerTokens, Config};
     use crate::serve::options::millis;
@@ -53,8 +52,6 @@ mod verified {
     }
 
     fn options(from: &Issuer) -> anyhow::Result<IssuerOptions> {
-        let tenants: Result<Vec<TenantId>, _> =
-            from.tenants.iter().map(|id| TenantId::new(id)).collect();
         Ok(IssuerOptions {
             issuer: from.issuer.clone(),
             audiences: from.audiences.clone(),
@@ -63,7 +60,7 @@ mod verified {
                 KeysFrom::File(path) => KeySource::File(path.clone()),
             },
             tenant: claim(&from.tenant_claim)?,
-            tenants: tenants?,
+            tenants: from.tenants.clone(),
             scopes: claim(&from.scope_claim)?,
             scope_prefix: from.scope_prefix.clone(),
             scope_names: from.scope_names.clone(),
