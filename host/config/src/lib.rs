@@ -22,6 +22,7 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Problem};
+pub use rule::text::Secret;
 pub use settings::catalog::{ActivationQuorum, Catalog, CatalogUrl};
 pub use settings::durability::{Dedup, Storage, Wal};
 pub use settings::jwt::Jwt;
@@ -33,6 +34,10 @@ pub use settings::serving::{
     AccessLog, Admin, ClientAddress, Endpoint, InFlightStatus, Ingress, Keys, Log, LogFormat,
     LogLevel, Node, OverQuota, Quotas, Tls, Workers,
 };
+
+pub use settings::sinks::Sinks;
+pub use settings::sinks::kafka::{Compression, KafkaSink, Linger, SaslMechanism, Switch};
+pub use settings::sinks::kinesis::{Envelope, KinesisSink, Ordering};
 
 use section::{Base, Reader, Section};
 use source::Sources;
@@ -60,6 +65,7 @@ pub struct Config {
     pub schemas: Schemas,
     pub registries: Registries,
     pub redis: Redis,
+    pub sinks: Sinks,
     pub log: Log,
 }
 
@@ -69,7 +75,7 @@ macro_rules! with_sections {
         $then! {
             node: Node, workers: Workers, ingress: Ingress, admin: Admin, tls: Tls, keys: Keys, quotas: Quotas, jwt: Jwt,
             catalog: Catalog, dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile,
-            schemas: Schemas, registries: Registries, redis: Redis, log: Log
+            schemas: Schemas, registries: Registries, redis: Redis, sinks: Sinks, log: Log
         }
     };
 }

@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
+use crate::rule::table::Table;
 use crate::section::{Described, Section};
 use crate::settings::jwt::issuers::KEYS as ISSUER_KEYS;
+use crate::settings::sinks::kafka::KafkaSink;
+use crate::settings::sinks::kinesis::KinesisSink;
 use crate::source::variable;
 use crate::{
     Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Redis,
-    Registries, Schemas, Storage, Tls, Wal, Workers,
+    Registries, Schemas, Sinks, Storage, Tls, Wal, Workers,
 };
 
 const HEAD: &str = "| key | default | bounds | meaning |\n|---|---|---|---|\n";
@@ -34,8 +37,11 @@ pub(crate) fn markdown() -> String {
     out
 }
 
-/// What the tables of a list have, after the section that the list is in.
+/// What the tables of lists have, after the section that the lists are in.
 fn tables(section: &str) -> String {
+    if section == Sinks::NAME {
+        return table::<KafkaSink>() + &table::<KinesisSink>();
+    }
     if section != Jwt::NAME {
         return String::new();
     }
@@ -43,6 +49,14 @@ fn tables(section: &str) -> String {
     out.push_str(HEAD);
     for (key, default, bounds, about) in ISSUER_KEYS {
         out.push_str(&format!("| `{key}` | {default} | {bounds} | {about} |\n"));
+    }
+    out
+}
+
+fn table<T: Table>() -> String {
+    let mut out = format!("\nOf each `[[{}]]`:\n\n{HEAD}", T::PATH);
+    for Described { key, about, default, bounds } in T::describe() {
+        out.push_str(&format!("| `{key}` | {default} | {bounds} | {} |\n", about.trim()));
     }
     out
 }

@@ -224,6 +224,17 @@ pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Probl
             problems.push(Problem { key: "redis.url".to_owned(), source, message });
         }
     }
+    let storage = &config.storage;
+    for (key, is_empty, other) in [
+        ("access_key_id", storage.access_key_id.is_empty(), "secret_access_key"),
+        ("secret_access_key", storage.secret_access_key.is_empty(), "access_key_id"),
+    ] {
+        let source = sources.origin_of("storage", key);
+        if !is_empty && storage.access_key_id.is_empty() != storage.secret_access_key.is_empty() {
+            let message = format!("this needs storage.{other}: write that as well");
+            problems.push(Problem { key: format!("storage.{key}"), source, message });
+        }
+    }
     let (events, admin) = (config.ingress.address, config.admin.address);
     if events == admin && events.port() != 0 {
         let message = format!("ingress.address is {admin} as well: write another port");

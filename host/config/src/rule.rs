@@ -5,6 +5,8 @@
 
 pub(crate) mod choice;
 pub(crate) mod network;
+pub(crate) mod table;
+pub(crate) mod text;
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;

@@ -131,6 +131,21 @@ fn wrong_values_are_told_with_what_to_write() {
             "response_timeout = \"11s\"",
             "`11s` is out of bounds: write 1ms to 10s".to_owned(),
         ),
+        (
+            "storage",
+            "url = \"https://bucket/prefix\"",
+            "this does not fit: write such as \"s3://BUCKET/PREFIX\", or nothing".to_owned(),
+        ),
+        (
+            "storage",
+            "endpoint = \"minio:9000\"",
+            "this does not fit: write such as \"https://HOST:PORT\", or nothing".to_owned(),
+        ),
+        (
+            "storage",
+            "secret_access_key = [\"s3cr3t\"]",
+            "this is no secret: write it, or \"file:PATH\"".to_owned(),
+        ),
         ("dedup", "store = \"disk\"", "`disk` is not known: write in-process or redis".to_owned()),
         ("wal", "segment_bytes = -1", format!("`-1` {size}")),
         ("wal", "segment_bytes = true", format!("`true` {size}")),
@@ -213,7 +228,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, redis, log";
+    let sections = "node, workers, ingress, admin, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, redis, sinks, log";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );
@@ -269,6 +284,14 @@ fn keys_that_contradict_each_other_are_told() {
         (
             "[redis]\nresponse_timeout = \"8s\"",
             "redis.response_timeout @ tidegate.toml: 4 times redis.response_timeout must not be more than dedup.lease: keys are asked for and settled within a claim; change one of the two",
+        ),
+        (
+            "[storage]\naccess_key_id = \"AKIA\"",
+            "storage.access_key_id @ tidegate.toml: this needs storage.secret_access_key: write that as well",
+        ),
+        (
+            "[storage]\nsecret_access_key = \"s3cr3t\"",
+            "storage.secret_access_key @ tidegate.toml: this needs storage.access_key_id: write that as well",
         ),
         (
             "[dedup]\nstore = \"redis\"",
@@ -374,6 +397,25 @@ fn the_password_of_the_catalog_is_not_shown() {
     let config = Config::from_toml(&format!("[catalog]\nurl = \"{url}\"")).unwrap();
     assert_eq!(config.catalog.url.reveal(), url);
     assert!(!format!("{config:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn the_secret_of_a_bucket_may_stand_in_a_file_and_is_not_shown() {
+    let revealed = |secret: &str| {
+        let text = format!("[storage]\naccess_key_id = \"me\"\nsecret_access_key = \"{secret}\"");
+        let config = Config::from_toml(&text).unwrap();
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        config.storage.secret_access_key.reveal()
+    };
+    assert_eq!(revealed("s3cr3t"), Ok("s3cr3t".to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let in_file = format!("file:{}", path.display());
+    assert!(revealed(&in_file).unwrap_err().contains("cannot be read"));
+    for (text, expected) in [("s3cr3t\n", Some("s3cr3t")), ("\n", None)] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(revealed(&in_file).ok().as_deref(), expected);
+    }
 }
 
 #[test]

@@ -9,11 +9,13 @@ pub(crate) use admin::{
     KeyCommand, LocalPluginCommand, OfTenant, PluginCommand, RegistryArguments, RevisionCommand,
     SchemaCommand, TableCommand, TableFormat, TenantCommand, Thresholds,
 };
+pub(crate) use dlq::{DlqCommand, Redrive};
 pub(crate) use post::{EndpointName, Format, PostArguments};
 pub(crate) use quarantine::{Held, HeldFilter, QuarantineCommand};
 
 mod access;
 mod admin;
+mod dlq;
 mod post;
 mod quarantine;
 
@@ -105,6 +107,9 @@ pub(crate) enum Command {
     /// Events that rules hold: find, show, release and discard them
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Dead letters: events that a sink refused
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Post events from NDJSON or CSV files
     Post(Box<PostArguments>),
 }

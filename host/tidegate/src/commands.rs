@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tidegate_config::Config;
 
-use crate::cli::{Arguments, Command, Global};
+use crate::cli::{Arguments, Command, DlqCommand, Global};
 use crate::client::Admin;
 use crate::output::Printer;
 use crate::serve;
@@ -50,6 +50,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return stored::explain::run(&context(&global)?, &of.tenant, &event_id);
         }
         Command::Quarantine(command) => stored::quarantine::run(&context(&global)?, command)?,
+        Command::Dlq(DlqCommand::Redrive(redrive)) => {
+            let config = configuration(redrive.config.as_deref(), &global)?;
+            stored::dlq::redrive(&config, &redrive, Printer::new(global.json))?;
+        }
         Command::Post(command) => return post::run(&global, &command),
     }
     Ok(ExitCode::SUCCESS)

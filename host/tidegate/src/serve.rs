@@ -30,6 +30,8 @@ use tracing_subscriber::EnvFilter;
 use converge::membership;
 use data_plane::Node;
 use listeners::signals::{Signals, hang_ups};
+#[cfg(feature = "kafka")]
+pub(crate) use recovery::sinks::kafka_options;
 
 /// Runs until the process is told to stop by SIGTERM or SIGINT, then drains.
 ///
@@ -129,16 +131,24 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let administered = administering.await;
     in_force::last_used::tell(&parts.node).await;
     // What was acknowledged is published and sealed however the listeners ended.
-    close(parts.storage, parts.wal, &config).await?;
+    close(&parts.node, parts.storage, parts.wal, &config).await?;
+    parts.node.sinks.close().await;
     membership::leave(Arc::clone(&parts.node.catalog), parts.report).await;
     served?.context("the ingress listener failed")?;
     Ok(administered??)
 }
 
 /// Publishes what is durable and seals the log.
-async fn close(storage: Arc<Storage>, wal: Wal, config: &Config) -> anyhow::Result<()> {
+async fn close(
+    node: &Arc<Node>,
+    storage: Arc<Storage>,
+    wal: Wal,
+    config: &Config,
+) -> anyhow::Result<()> {
     let timeout = config.ingress.drain_timeout;
+    let (node, for_sinks) = (Arc::clone(node), config.sinks.drain_timeout);
     let closed = tokio::task::spawn_blocking(move || {
+        node.sinks.drain(for_sinks);
         if let Err(error) = storage.flush(timeout) {
             tracing::warn!(%error, "stored events stay in the log until the next start");
         }
@@ -165,9 +175,12 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     let token = AdminToken::load_or_create(&config.admin.token_file)?;
     let layouts = Arc::new(recovery::layouts::CatalogLayouts::new(Arc::clone(&catalog)));
     let settings = config.clone();
-    let recovered =
-        tokio::task::spawn_blocking(move || recovery::open(&settings, layouts)).await??;
-    let recovery::Recovered { keys, wal, storage, link } = recovered;
+    let sinks = Arc::new(recovery::sinks::open(config)?);
+    let for_recovery = Arc::clone(&sinks);
+    let recovering = move || recovery::open(&settings, layouts, &for_recovery);
+    let recovered = tokio::task::spawn_blocking(recovering).await??;
+    let recovery::Recovered { keys, wal, storage, link, placed } = recovered;
+    sinks.start(placed, &catalog)?;
     // The log's lock says by now that no other process serves the folder.
     let report = membership::join(config, &catalog, ingress).await?;
     let storage = Arc::new(storage);
@@ -181,13 +194,14 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
         buckets,
         receipts,
     )
-    .context("the thread for shadows cannot be started")?;
+    .context("the thread for shadows cannot be started")?
+    .with_sinks(Arc::clone(sinks.outlets()));
     let gateway = Arc::new(match options::tokens::open(config)? {
         Some(tokens) => gateway.with_tokens(tokens),
         None => gateway,
     });
     let settings = (options::schemas(config), options::quotas(config)?);
-    let stores = (storage.clone(), wal.clone(), link);
+    let stores = (storage.clone(), wal.clone(), link, sinks);
     let node = Node::new(&catalog, Arc::new(plugins), &gateway, stores, settings);
     let node = Arc::new(node);
     let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);

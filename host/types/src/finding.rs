@@ -51,6 +51,8 @@ impl Finding {
     pub const FAULT: &str = "rule-fault";
     /// The host's code where an earlier version of the rule judged in its place.
     pub const FALLBACK: &str = "rule-fallback";
+    /// The host's code where a sink that the answer waits for refuses the event itself.
+    pub const SINK_REJECTED: &str = "sink-rejected";
     /// The host's code where the event names another tenant than the credentials.
     pub const OTHER_TENANT: &str = "other-tenant";
     /// The host's code where the credentials do not cover the event's type.

@@ -14,7 +14,7 @@ pub use finding::{Finding, Severity};
 pub use id::digest::Digest;
 pub use id::event_id::{self, EventId};
 pub use name::pointer::is_json_pointer;
-pub use name::{EventType, RuleName, TableName, TenantId};
+pub use name::{EventType, RuleName, SinkName, TableName, TenantId};
 pub use problem::{Problem, ProblemType};
 pub use receipt::{Receipt, Status};
 pub use revision::rollout;

@@ -111,6 +111,10 @@ name!(
     TableName, "a table's name", "1 to 63 of a-z, 0-9, - and _, the first a letter or digit", is_slug
 );
 name!(
+    /// A sink of the gateway, as its configuration names it: formed like a tenant.
+    SinkName, "a sink's name", "1 to 63 of a-z, 0-9, - and _, the first a letter or digit", is_slug
+);
+name!(
     /// An event type: 1 to 200 bytes without control characters.
     EventType, "an event type", "1 to 200 bytes without control characters",
     |text| !text.is_empty() && text.len() <= 200 && !text.chars().any(char::is_control)

@@ -82,6 +82,8 @@ problems! {
     /// Nothing was stored; the same request may be sent again.
     Unavailable = 503 "unavailable" "the gateway cannot take events right now";
     StorageFull = 503 "storage-full" "the disk has no room for more events";
+    /// A sink that the answer waits for does not take events.
+    SinkUnavailable = 503 "sink-unavailable" "a required sink does not take events";
     DedupFull = 503 "dedup-full" "the store of keys has no room for more keys";
     /// More work than the node takes at once.
     Overloaded = 503 "overloaded" "the gateway has more work than it takes at once";

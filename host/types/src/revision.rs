@@ -1,13 +1,15 @@
 //! The revision document: everything that decides a tenant's events. It is stored as canonical
 //! JSON (sorted keys, no spaces); its SHA-256 is the revision's digest.
 
+pub mod delivery;
 pub mod rollout;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, EventType, RuleName, TableName};
+use crate::{Digest, EventType, RuleName, SinkName, TableName};
+use delivery::{Ack, SinkTarget};
 
 /// What the host's own part of a verdict depends on: the version of its kernels (regular
 /// expressions, schemas, ranges, table lookup). It is part of every revision's digest.
@@ -54,6 +56,16 @@ pub struct Route<S = Digest> {
     /// Where the event names its tenant, which must then be the credentials' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// What the sender's answer waits for.
+    #[serde(default, skip_serializing_if = "Ack::is_durable")]
+    pub ack: Ack,
+    /// Where events go that pass, besides the node's own files with the ack level `durable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkTarget>,
+    /// Where events go that a rule holds. With the ack level `delivered` there must be one wherever
+    /// there are rules, and the answer waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<SinkName>,
 }
 
 fn none<S>() -> Option<S> {

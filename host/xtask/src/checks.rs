@@ -7,7 +7,7 @@ mod tally;
 use std::process::Command;
 
 use crate::arguments::Arguments;
-use crate::setup::{self, contract};
+use crate::setup::{self, contract, packages};
 use crate::shell::{self, Failure, SERVICES};
 use tally::Tally;
 
@@ -30,10 +30,12 @@ The last line is `N passed, N failed`: the sum over all test programs; a step wi
 own that fails counts as one failed. The status is 0 only where nothing failed.
 
 The guests' target is brought by rustup where it is missing; the servers of PostgreSQL and Redis, Python, Node
-and npm by apt-get. The OCI registry that tests speak to is built by Go, and the OIDC server installed by npm,
-once, into the build folder. What tests need of Python's and Node's packages (Spectral, which lints OpenAPI
-documents, Schemathesis, which attacks a gateway by them, and what the connectors are tested with) is
-installed by npm and pip, pinned, once, into the user's cache folder. CARGO_TARGET_DIR is honoured.
+and npm, Java and Maven, and what the client of Kafka is built with, by apt-get. Kafka itself is fetched by
+Maven, once, into the user's cache folder. The OCI registry that tests speak to is built by Go, and the servers
+of OIDC and of the Kinesis API installed by npm, once, into the build folder. What tests need of Python's and
+Node's packages (Spectral, which lints OpenAPI documents, Schemathesis, which attacks a gateway by them, moto,
+which speaks as AWS does, and what the connectors are tested with) is installed by npm and pip, pinned, once,
+into the user's cache folder. CARGO_TARGET_DIR is honoured.
 ";
 
 pub(crate) const CI_HELP: &str = "\
@@ -125,6 +127,7 @@ fn all_steps() -> Result<Report, Failure> {
     setup::formatter_and_linter()?;
     setup::postgres()?;
     setup::redis()?;
+    setup::kafka_client()?;
     let mut report = Report::default();
     eprintln!("-- rules of the repository");
     report.step("tidy", tidy(&[]));
@@ -149,15 +152,26 @@ fn all_steps() -> Result<Report, Failure> {
         eprintln!("-- services");
         report.step("OCI registry", setup::oci_registry().map(drop));
         report.step("OIDC server", setup::oidc_server());
+        report.step("Kinesis servers", packages::kinesis_servers());
         report.step("openssl", setup::debian_program("openssl", "openssl"));
         let schemathesis = contract::schemathesis();
+        let kafka = packages::kafka();
+        let python = packages::python();
         eprintln!("-- tests");
         let mut tests = shell::cargo();
         tests.args(["test", "--workspace", "--no-fail-fast"]).args(SERVICES);
         if let Ok(program) = &schemathesis {
             tests.env("TIDEGATE_TEST_SCHEMATHESIS", program);
         }
+        if let Ok(jars) = &kafka {
+            tests.env("TIDEGATE_TEST_KAFKA", jars);
+        }
         report.step("Schemathesis", schemathesis.map(drop));
+        report.step("Kafka", kafka.map(drop));
+        if let Ok(programs) = &python {
+            tests.env("TIDEGATE_TEST_PYTHON", programs);
+        }
+        report.step("packages of Python", python.map(drop));
         report.tests("tests", &mut tests)?;
         for (name, commands) in connectors::ALL {
             eprintln!("-- {name}");

@@ -7,7 +7,8 @@ use crate::setup;
 use crate::shell::{self, Failure};
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask services [up] [postgres] [redis] [oidc] [s3]
+Usage: cargo xtask services [up] [postgres] [redis] [oidc] [s3] [kafka] [kinesis] [dynamodb] [sqs]
+                                  [cloudwatch]
 
 Starts real services on free ports of the loopback address, all of them where none is named, and
 prints for each the settings of the programs that take it. Ctrl-C stops them and takes away what they
@@ -18,11 +19,18 @@ stored.
   redis      nodes share their idempotency keys and buckets of quotas in it. From the Debian package
              `redis-server`, which is installed where it is missing.
   oidc       an issuer of bearer tokens. By npm, into the build folder.
+  kafka      one broker. By Maven, into the user's cache folder; Java from the Debian package
+             `default-jre-headless`, which is installed where it is missing.
+  kinesis    three servers that speak as Kinesis does, each lax where another is strict: moto, kinesalite and
+             kinesis-local, without streams. By pip and npm.
+  dynamodb, sqs, cloudwatch
+             moto, without tables and queues, in memory. By pip, into the user's cache folder.
   s3         moto, an S3 server without buckets, in memory. By pip, into the user's cache folder.
 ";
 
 /// The services that can be started.
-const SERVICES: [&str; 4] = ["postgres", "redis", "oidc", "s3"];
+const SERVICES: [&str; 9] =
+    ["postgres", "redis", "oidc", "s3", "kafka", "kinesis", "dynamodb", "sqs", "cloudwatch"];
 
 /// `cargo xtask services`.
 ///
@@ -36,13 +44,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         names.extend(SERVICES);
     }
-    let mut python = None;
+    let (mut python, mut kafka) = (None, None);
     for name in &names {
         match *name {
             "postgres" => setup::postgres()?,
             "redis" => setup::redis()?,
             "oidc" => setup::oidc_server()?,
-            "s3" => python = Some(setup::packages::python()?),
+            "s3" | "dynamodb" | "sqs" | "cloudwatch" => {
+                python = Some(setup::packages::python()?);
+            }
+            "kinesis" => {
+                python = Some(setup::packages::python()?);
+                setup::packages::kinesis_servers()?;
+            }
+            "kafka" => kafka = Some(setup::packages::kafka()?),
             other => {
                 let known = SERVICES.join(" and ");
                 return Err(Failure::usage(format!("there is no service `{other}`, but {known}")));
@@ -52,5 +67,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let built = shell::build_programs(&["tidegate-services"], &[], &[])?;
     let mut services = Command::new(built.join("tidegate-services"));
     services.envs(python.map(|folder| ("TIDEGATE_TEST_PYTHON", folder)));
+    services.envs(kafka.map(|folder| ("TIDEGATE_TEST_KAFKA", folder)));
     shell::run(services.args(names))
 }

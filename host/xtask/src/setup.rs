@@ -105,6 +105,21 @@ pub(crate) fn redis() -> Result<(), Failure> {
     debian_program("redis-server", "redis-server")
 }
 
+/// What the client of Kafka is built with, by apt-get where it is missing.
+///
+/// # Errors
+/// Where it is missing and apt-get cannot bring it.
+pub(crate) fn kafka_client() -> Result<(), Failure> {
+    debian_program("make", "make")?;
+    debian_program("pkg-config", "pkg-config")?;
+    for (library, package) in [("openssl", "libssl-dev"), ("zlib", "zlib1g-dev")] {
+        if !shell::succeeds(Command::new("pkg-config").args(["--exists", library])) {
+            install(package, &format!("the headers of {library}"))?;
+        }
+    }
+    Ok(())
+}
+
 fn as_root(words: &[&str]) -> Command {
     let mut command = Command::new("env");
     if !shell::succeeds(Command::new("sh").args(["-c", "test \"$(id -u)\" = 0"])) {

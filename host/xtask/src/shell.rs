@@ -63,8 +63,10 @@ pub(crate) fn cargo() -> Command {
 
 /// What tests, lints and benchmarks are built with beside the default: every service that a release
 /// has. Nothing heavy that others are built without.
-pub(crate) const SERVICES: [&str; 2] =
-    ["--features", "tidegate/postgres,tidegate/redis,tidegate/oci,tidegate/jwt,tidegate/tls"];
+pub(crate) const SERVICES: [&str; 2] = [
+    "--features",
+    "tidegate/postgres,tidegate/redis,tidegate/oci,tidegate/jwt,tidegate/tls,tidegate/kafka,tidegate/kinesis,tidegate/s3",
+];
 
 /// Builds programs of the workspace; answers the folder that they are in. With `--workspace`
 /// dependencies have the features that the tests build them with, so nothing is built twice.

@@ -25,16 +25,19 @@ pub(crate) fn batch() -> String {
     format!("{{\"events\":[{}]}}", events.join(","))
 }
 
-struct Bare {
+/// A server of this program's, as a process of its own.
+pub(crate) struct Bare {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Bare {
-    fn start() -> anyhow::Result<Self> {
+    /// Starts one: its name and what follows the address.
+    pub(crate) fn start(name: &str, more: &[&str]) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let child = Command::new(std::env::current_exe()?)
-            .args(["bare", &address])
+            .args([name, &address])
+            .args(more)
             .stdin(Stdio::null())
             .spawn()?;
         let bare = Self { child, address };
@@ -52,7 +55,7 @@ impl Drop for Bare {
     }
 }
 
-fn revision() -> serde_json::Value {
+pub(crate) fn revision() -> serde_json::Value {
     json!({
         "default_type": "audit",
         "event_types": { "audit": { "schema": "audit", "key": "/actor/id", "time": "/timestamp" } },
@@ -72,7 +75,7 @@ fn revision() -> serde_json::Value {
     })
 }
 
-fn schema() -> serde_json::Value {
+pub(crate) fn schema() -> serde_json::Value {
     json!({
         "type": "object",
         "required": ["actor", "action", "resource", "timestamp"],
@@ -89,7 +92,7 @@ fn schema() -> serde_json::Value {
 
 /// Measures single events and batches, the two servers in turn.
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let bare = Bare::start()?;
+    let bare = Bare::start("bare", &[])?;
     // Threads as cores; the store of keys must hold what the runs send.
     let gateway = Gateway::start_with(&[
         ("DEDUP__MAX_KEYS", "40000000"),

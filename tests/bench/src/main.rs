@@ -9,6 +9,7 @@ mod identity;
 mod plugin_host;
 mod plugins;
 mod report;
+mod sinks;
 mod wrk;
 
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use report::Row;
 /// Runs the benchmarks and prints a Markdown table.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Which one: `plugin-host`, `http`, `identity`, `plugins` or one of its parts, such as `plugins/swaps`; all
+    /// Which one: `plugin-host`, `http`, `identity`, `plugins`, `sinks` or one of its parts, such as `sinks/kafka`; all
     /// where it is left out.
     name: Option<String>,
     /// Also writes the rows as JSON.
@@ -33,7 +34,7 @@ struct Arguments {
 
 type Bench = fn(usize) -> anyhow::Result<Vec<Row>>;
 
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("plugin-host", plugin_host::run),
     ("http", http::run),
     ("identity/stages", identity::stages::run),
@@ -43,6 +44,10 @@ const BENCHES: [(&str, Bench); 9] = [
     ("plugins/fleet", plugins::fleet::run),
     ("plugins/neighbours", plugins::neighbours::run),
     ("plugins/slow", plugins::neighbours::slow),
+    ("sinks/kafka", sinks::kafka::run),
+    ("sinks/durable", sinks::durable::run),
+    ("sinks/forwarder", sinks::forwarder::run),
+    ("sinks/sustained", sinks::sustained::run),
 ];
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -50,6 +55,9 @@ fn main() -> anyhow::Result<ExitCode> {
     // The reference server is a process of its own, so that it does not share the generator's memory.
     match given.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["bare", address] => return bare::serve(address).map(|()| ExitCode::SUCCESS),
+        ["bare-kafka", address, bootstrap, linger] => {
+            return sinks::bare::serve(address, bootstrap, linger).map(|()| ExitCode::SUCCESS);
+        }
         ["compile", rest @ ..] => {
             let rest: Vec<String> = rest.iter().map(|text| (*text).to_owned()).collect();
             return Ok(tidegate_plugin_host::compile::child::main(&rest));

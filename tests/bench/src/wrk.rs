@@ -77,10 +77,22 @@ pub(crate) fn run(
     headers: &[(&str, &str)],
     seconds: u32,
 ) -> anyhow::Result<Measured> {
+    run_with(CONNECTIONS, address, path, template, headers, seconds)
+}
+
+/// The same with so many connections.
+pub(crate) fn run_with(
+    connections: u32,
+    address: &str,
+    path: &str,
+    template: &str,
+    headers: &[(&str, &str)],
+    seconds: u32,
+) -> anyhow::Result<Measured> {
     let mut file = tempfile::NamedTempFile::with_suffix(".lua")?;
     file.write_all(script(template, headers).as_bytes())?;
     let output = Command::new("wrk")
-        .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency", "-s"])
+        .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--latency", "-s"])
         .arg(file.path())
         .arg(format!("http://{address}{path}"))
         .output()

@@ -9,18 +9,28 @@ use crate::tree::Tree;
 
 /// Heavy dependencies, each with the folders whose crates may use it. Programs under `tests/`, and
 /// dev-dependencies, may use them all: tests read what the gateway wrote.
-const HEAVY: [(&str, &[&str]); 13] = [
+const HEAVY: [(&str, &[&str]); 18] = [
     ("wasmtime", &["host/data-plane/plugin-host"]),
     ("wasmtime-wasi", &["host/data-plane/plugin-host"]),
     ("arrow", &["host/data-plane/storage", "examples/quickstart"]),
     ("parquet", &["host/data-plane/storage", "examples/quickstart"]),
+    ("object_store", &["host/data-plane/storage"]),
     ("rusqlite", &["host/control-plane/catalog"]),
     ("tokio-postgres", &["host/control-plane/catalog"]),
     ("redis", &["host/data-plane/redis"]),
+    ("rdkafka", &["host/data-plane/kafka"]),
+    ("aws-config", &["host/data-plane/kinesis"]),
+    ("aws-sdk-cloudwatch", &["host/data-plane/kinesis"]),
+    ("aws-sdk-kinesis", &["host/data-plane/kinesis"]),
     ("axum", &["host/control-plane/admin-api"]),
     (
         "hyper-rustls",
-        &["host/control-plane/distribution", "host/data-plane/identity", "sdk/connector/rust"],
+        &[
+            "host/control-plane/distribution",
+            "host/data-plane/identity",
+            "host/data-plane/storage",
+            "sdk/connector/rust",
+        ],
     ),
     ("jsonwebtoken", &["host/data-plane/identity"]),
     ("ring", &["host/data-plane/identity"]),

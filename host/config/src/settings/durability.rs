@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::rule::choice::OneOf;
+use crate::rule::text::{Secret, SecretText};
 use crate::rule::{UnderDataDir, count, size, time};
 use crate::section::section;
+use crate::settings::bucket::{ACCESS_KEY_ID, ENDPOINT, REGION, URL};
 use crate::settings::redis::StateStore;
 
 section! {
@@ -34,7 +36,7 @@ section! {
         segment_bytes: u64 = size("64MiB", "64KiB", "1GiB");
         /// Bytes of all segment files together, at least three segments; beyond, events are
         /// answered 503.
-        max_bytes: u64 = size("4GiB", "192KiB", "1024TiB");
+        max_bytes: u64 = size("1GiB", "192KiB", "1024TiB");
         /// Free bytes of the file system below which events are answered 503.
         low_water_bytes: u64 = size("256MiB", "0", "1TiB");
         /// Bytes that are written and synced as one group, unless one request has more.
@@ -47,10 +49,27 @@ section! {
 }
 
 section! {
-    /// Stored events: Parquet files.
+    /// Stored events: Parquet files, in a folder or in a bucket of S3.
     Storage in "storage" {
-        /// Their folder.
+        /// Their folder. With a URL, the folder of what the node itself needs to write there.
         directory: PathBuf = UnderDataDir("parquet");
+        /// The bucket that they are in instead, and what their keys begin with; the node's name is
+        /// added, so nodes can be given the same. The server must know conditional puts
+        /// (`If-None-Match: *`), as AWS does.
+        url: String = URL;
+        /// The bucket's region.
+        region: String = REGION;
+        /// The server, where it is not that of AWS. Without TLS on the same machine alone.
+        endpoint: String = ENDPOINT;
+        /// Who asks. Empty, with the secret: as the environment (`AWS_ACCESS_KEY_ID`,
+        /// `AWS_WEB_IDENTITY_TOKEN_FILE`, …) or the instance says.
+        access_key_id: String = ACCESS_KEY_ID;
+        /// The secret of the access key, or `file:` and the path of a file that holds it.
+        secret_access_key: Secret = SecretText { nothing: "empty: as the environment or the instance says" };
+        /// How long connecting to the server may take.
+        connect_timeout: Duration = time("5s", "10ms", "1m");
+        /// How long one request to it may take, with a whole file; it is tried three more times.
+        request_timeout: Duration = time("60s", "100ms", "10m");
         /// How old an event may become before it is published.
         flush_after: Duration = time("5s", "10ms", "1h");
         /// Bytes of memory that unpublished events may take, about.

@@ -124,6 +124,9 @@ impl Resolver<'_> {
                 time: route.time.clone(),
                 source: route.source.clone(),
                 tenant: route.tenant.clone(),
+                ack: route.ack,
+                sinks: route.sinks.clone(),
+                quarantine: route.quarantine.clone(),
             };
             resolved.insert(name.clone(), route);
         }

@@ -162,6 +162,17 @@ impl HandedOver {
         }
     }
 
+    /// Takes out the claims of these rows, which ascend, to be settled apart from the others.
+    pub fn split_off(&mut self, rows: &[u32]) -> Self {
+        let (taken, left) = std::mem::take(&mut self.request.held)
+            .into_iter()
+            .partition(|held| rows.binary_search(&held.row).is_ok());
+        self.request.held = left;
+        let request =
+            Request { dedup: self.request.dedup.clone(), owner: self.request.owner, held: taken };
+        Self { request, at: self.at }
+    }
+
     /// Nothing of this request is in the log: the append was refused.
     pub fn release_all(mut self) {
         self.request.release_open();

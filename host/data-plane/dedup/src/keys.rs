@@ -15,7 +15,7 @@ use std::time::Instant;
 use ahash::RandomState;
 use tidegate_types::TenantId;
 
-pub use guards::{HeldKeys, LoggedKeys};
+pub use guards::{HeldKeys, LoggedKeys, SentKeys};
 pub use shared::{
     AppendToken, BoxFuture, Commit, Found, Holder, Owner, Settling, SharedKeys, Unavailable,
 };

@@ -35,8 +35,8 @@ mod store;
 pub use claims::{Claims, HandedOver, LeaseLost};
 pub use key::{DedupKey, Fingerprint};
 pub use keys::{
-    AppendToken, BoxFuture, Commit, Found, HeldKeys, Holder, Keys, LoggedKeys, Owner, Settling,
-    SharedKeys, Unavailable, Wanted,
+    AppendToken, BoxFuture, Commit, Found, HeldKeys, Holder, Keys, LoggedKeys, Owner, SentKeys,
+    Settling, SharedKeys, Unavailable, Wanted,
 };
 pub use shard::Claim;
 pub use stats::DedupStats;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use tidegate_dedup::Keys;
 use tidegate_quota::Buckets;
+use tidegate_sinks::Outlets;
 use tidegate_wal::Wal;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,8 @@ pub struct Gateway {
     pub(crate) tokens: Option<Arc<dyn BearerTokens>>,
     pub(crate) keys: Keys,
     pub(crate) wal: Wal,
+    /// Where events go besides the log.
+    pub(crate) sinks: Arc<Outlets>,
     pub(crate) shadows: Shadows,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) failures: Failures,
@@ -89,6 +92,7 @@ impl Gateway {
             node: node.into(),
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             tokens: None,
+            sinks: Arc::default(),
             keys,
             wal,
             in_flight,
@@ -108,6 +112,18 @@ impl Gateway {
     #[must_use]
     pub fn with_tokens(self, tokens: Arc<dyn BearerTokens>) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    /// The same that knows sinks.
+    #[must_use]
+    pub fn with_sinks(self, sinks: Arc<Outlets>) -> Self {
+        Self { sinks, ..self }
+    }
+
+    /// The sinks that it knows.
+    #[must_use]
+    pub fn sinks(&self) -> &Arc<Outlets> {
+        &self.sinks
     }
 
     /// What became of bearer tokens, as Prometheus reads it; nothing where none are taken.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_types::Problem;
 
+use crate::event::trace;
 use crate::gateway::Gateway;
 use crate::stage::acknowledge::{self, Answer};
 use crate::stage::admit::meter::{self, Standing};
@@ -44,6 +45,6 @@ pub(crate) async fn run(
     let validated = validate::validate(claimed).await;
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
     gateway.shadows.offer(before, &evaluated);
-    let delivered = deliver::deliver(evaluated, &gateway.wal).await;
+    let delivered = deliver::deliver(evaluated, gateway, trace::parent(headers)).await;
     Ok(Answer { key, ..acknowledge::acknowledge(delivered, &gateway.counts) })
 }

@@ -29,8 +29,8 @@
 mod appends;
 mod catch_up;
 mod commands;
-mod cursor;
 mod releases;
+mod sent;
 mod settle;
 mod stats;
 mod value;
@@ -41,9 +41,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_dedup::{
-    AppendToken, BoxFuture, Claim, Found, Holder, Owner, Settling, SharedKeys, Unavailable, Wanted,
+    AppendToken, BoxFuture, Claim, Commit, Found, Holder, Owner, Settling, SharedKeys, Unavailable,
+    Wanted,
 };
-use tidegate_wal::Wal;
+use tidegate_wal::{Cursor, Hold, Wal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -51,8 +52,8 @@ use crate::connection::{Link, LinkError};
 use appends::Appends;
 use catch_up::CatchUp;
 use commands::Commands;
-use cursor::Cursor;
 use releases::Releases;
+use sent::Sent;
 use stats::{Operation, Stats};
 
 /// Of the lease the part that is left for writing and syncing, and for clocks that differ.
@@ -81,6 +82,7 @@ pub struct RedisKeysOptions {
 pub struct RedisKeys {
     shared: Arc<Shared>,
     releases: Releases,
+    sent: Sent,
     recovered: watch::Receiver<bool>,
     closing: watch::Sender<bool>,
     catching_up: tokio::sync::Mutex<Option<JoinHandle<()>>>,
@@ -91,6 +93,8 @@ struct Shared {
     link: Link,
     commands: Commands,
     wal: Wal,
+    /// Keeps what is not committed in the log.
+    hold: Hold,
     appends: Appends,
     stats: Stats,
     window: Duration,
@@ -109,13 +113,14 @@ impl RedisKeys {
     pub fn start(link: Link, wal: Wal, options: RedisKeysOptions) -> std::io::Result<Arc<Self>> {
         let mut process = [0; 8];
         getrandom::fill(&mut process).map_err(std::io::Error::other)?;
-        let (cursor, from) = Cursor::open(options.cursor_file, link.place(), &options.prefix);
-        wal.hold_from(from);
+        let (cursor, from) = Cursor::open(options.cursor_file, &[link.place(), &options.prefix]);
+        let hold = wal.hold(from);
         let shared = Arc::new(Shared {
             link,
             commands: Commands::new(&options.prefix),
             appends: Appends::new(from),
             wal,
+            hold,
             stats: Stats::default(),
             window: options.window,
             lease: options.lease,
@@ -128,7 +133,8 @@ impl RedisKeys {
         let catching_up = tokio::spawn(catch_up.run());
         let releases = Releases::start(Arc::clone(&shared));
         let catching_up = tokio::sync::Mutex::new(Some(catching_up));
-        Ok(Arc::new(Self { shared, releases, recovered, closing, catching_up }))
+        let sent = Sent::default();
+        Ok(Arc::new(Self { shared, releases, sent, recovered, closing, catching_up }))
     }
 
     async fn ask(&self, holder: &Holder, keys: &[Wanted]) -> Result<Vec<Found>, Unavailable> {
@@ -226,6 +232,10 @@ impl SharedKeys for RedisKeys {
         // By then the log has written it or never will.
         let settled = latest + self.shared.lease / MARGIN_DIVISOR;
         self.shared.appends.commit_later(append, settled);
+    }
+
+    fn commit_sent_later(&self, holder: Holder, commits: Vec<Commit>) {
+        self.sent.commit(&self.shared, holder, commits);
     }
 
     fn recovered(&self) -> BoxFuture<'_, ()> {

@@ -9,9 +9,20 @@
 //!        dispositions/…   what became of those (see `quarantine`)
 //! ```
 //!
+//! With the feature `s3` the same may be in a bucket (see `place`, `place::s3`):
+//!
+//! ```text
+//! s3://BUCKET/PREFIX/writer.json           who alone writes here
+//!                    manifest/<sequence>.json   the only truth: one object for each published range
+//!                    accepted/…  quarantine/…  dispositions/…   as above
+//! FOLDER/LOCK             as above
+//!        s3/<url's hash>/writer, manifest.jsonl   the writer's own: its name, what it announces
+//! ```
+//!
 //! A publication covers one contiguous range of the log and is whole or absent (see `publish`). The
 //! next one begins where the manifest ends, whatever crashed in between; records are dropped from
-//! the log only after that. Ingestion never waits for this crate: where it cannot publish, records
+//! the log only after that. What was published is told to those who listen
+//! ([`Storage::published`]). Ingestion never waits for this crate: where it cannot publish, records
 //! stay in the log, up to the log's own limit.
 //!
 //! ```text
@@ -30,16 +41,20 @@ pub mod manifest;
 
 mod worker;
 
+mod place;
 mod publish;
 mod rows;
 
 pub mod quarantine;
 pub mod read;
 
+pub use place::PlaceError;
+pub use publish::notice::{Data, KEPT, Publication, Published, PublishedFile, Told};
 pub use publish::partition::DateBounds;
 pub use quarantine::Quarantine;
 pub use read::table_file::{TableFile, TableFileError, TableLimits, read_table};
 pub use read::{StoredEvent, StoredEvents};
 pub use rows::layout::{self, Layout, Layouts};
+pub use storage::bucket::BucketOptions;
 pub use storage::options::{MAX_FLUSH_BYTES, MAX_OPEN_PARTITIONS, OpenError, StorageOptions};
 pub use storage::{FlushError, Opened, Storage, StorageStats};

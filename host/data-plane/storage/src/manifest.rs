@@ -14,6 +14,10 @@
 //!
 //! After a failed append the file is not touched again: a copy of its good lines with the new one
 //! takes its place.
+//!
+//! Where the files are in a bucket, readers believe the objects `manifest/<sequence>.json` there, whose
+//! content is such a line each. The file is then the writer's own: an entry is durable in it before it is
+//! announced as an object, and counts as published after.
 
 pub(crate) mod index;
 
@@ -26,7 +30,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidegate_types::{Digest, Lsn, UnixMillis};
 
-use crate::publish::{Step, Steps, sync_folder};
+use crate::place::disk::sync_folder;
+use crate::place::{Place, PlaceError};
+use crate::publish::{Step, Steps};
 use index::Index;
 
 /// The manifest's name in the storage folder.
@@ -90,7 +96,7 @@ fn checksum(text: &str) -> String {
     format!("{:08x}", crc32c::crc32c(text.as_bytes()))
 }
 
-fn to_line(entry: &Entry) -> io::Result<Vec<u8>> {
+pub(crate) fn to_line(entry: &Entry) -> io::Result<Vec<u8>> {
     let entry = serde_json::value::to_raw_value(entry)?;
     let crc32c = checksum(entry.get());
     let mut line = serde_json::to_vec(&Line { format: FORMAT, crc32c: &crc32c, entry: &entry })?;
@@ -98,7 +104,11 @@ fn to_line(entry: &Entry) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn from_line(line: &[u8]) -> Result<Entry, &'static str> {
+/// The entry of a line, which is also the content of an object of a manifest in a bucket.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn from_line(line: &[u8]) -> Result<Entry, &'static str> {
     let line = line.strip_suffix(b"\n").ok_or("the line does not end")?;
     let line: Line<'_> = serde_json::from_slice(line).map_err(|_| "the line is not an entry")?;
     if line.crc32c != checksum(line.entry.get()) {
@@ -131,7 +141,7 @@ impl Totals {
 
 /// Where a manifest ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct End {
+pub(crate) struct End {
     /// Bytes of good lines.
     good_bytes: u64,
     /// Bytes of a torn line after them.
@@ -158,7 +168,7 @@ impl End {
     }
 }
 
-fn scan(path: &Path, each: &mut dyn FnMut(Entry, u64)) -> Result<End, ManifestError> {
+pub(crate) fn scan(path: &Path, each: &mut dyn FnMut(Entry, u64)) -> Result<End, ManifestError> {
     let io = |source| ManifestError::Io { path: path.to_owned(), source };
     let mut reader = match File::open(path) {
         Ok(file) => BufReader::new(file),
@@ -199,6 +209,8 @@ pub(crate) struct Manifest {
     /// An entry whose append failed, and its line. Whether it is on the disk is not known, so it
     /// stays decided: its files are complete and durable, and nothing else may take its range.
     pending: Option<(Entry, Vec<u8>)>,
+    /// Where entries are announced after they are in the file.
+    announced_at: Option<Arc<dyn Place>>,
 }
 
 impl Manifest {
@@ -209,13 +221,14 @@ impl Manifest {
         steps: &mut Steps,
     ) -> Result<Self, ManifestError> {
         let path = folder.join(FILE_NAME);
-        let index = Arc::new(Index::default());
+        let index = Arc::new(Index::new(path.clone()));
         let end = scan(&path, &mut |entry, bytes| {
             index.add(&entry, bytes);
             each(entry);
         })?;
         let folder = folder.to_owned();
-        let mut manifest = Self { folder, end, index, file: None, pending: None };
+        let mut manifest =
+            Self { folder, end, index, file: None, pending: None, announced_at: None };
         if end.torn_bytes > 0 {
             tracing::warn!(path = %path.display(), bytes = end.torn_bytes, "torn line cut from manifest");
             manifest
@@ -224,8 +237,13 @@ impl Manifest {
         }
         // What a killed process left in the page cache is not yet on the disk: begin with a file
         // whose every line this process has fsynced.
-        manifest.settle(steps).map_err(|source| ManifestError::Io { path, source })?;
+        manifest.replace(steps).map_err(|source| ManifestError::Io { path, source })?;
         Ok(manifest)
+    }
+
+    /// Announces entries from now on.
+    pub(crate) fn announced_at(self, place: Arc<dyn Place>) -> Self {
+        Self { announced_at: Some(place), ..self }
     }
 
     /// The first record that is not published.
@@ -249,10 +267,28 @@ impl Manifest {
 
     /// Appends an entry durably. After an error the entry is decided but not yet published:
     /// [`Manifest::settle`] must succeed before anything else is done.
-    pub(crate) fn append(&mut self, entry: Entry, steps: &mut Steps) -> io::Result<()> {
-        let line = to_line(&entry)?;
+    pub(crate) fn append(&mut self, entry: Entry, steps: &mut Steps) -> Result<(), PlaceError> {
+        let line = to_line(&entry).map_err(PlaceError::io(&self.folder))?;
         self.pending = Some((entry, line));
-        let Some(mut file) = self.file.take() else { return self.settle(steps) };
+        if let Some(file) = self.file.take() {
+            self.write(file, steps).map_err(PlaceError::io(&self.folder))?;
+        }
+        self.settle(steps)
+    }
+
+    /// Finishes what a failed append left open; does nothing where none did.
+    pub(crate) fn settle(&mut self, steps: &mut Steps) -> Result<(), PlaceError> {
+        if self.file.is_none() {
+            self.replace(steps).map_err(PlaceError::io(&self.folder))?;
+        }
+        if let (Some((entry, line)), Some(place)) = (&self.pending, &self.announced_at) {
+            place.announce(entry, line, steps)?;
+        }
+        self.commit().map_err(PlaceError::io(&self.folder))
+    }
+
+    /// Writes the pending line.
+    fn write(&mut self, mut file: File, steps: &mut Steps) -> io::Result<()> {
         if let Some((_, line)) = &self.pending {
             steps.before(Step::AppendManifest)?;
             file.write_all(line)?;
@@ -260,15 +296,11 @@ impl Manifest {
             file.sync_all()?;
         }
         self.file = Some(file);
-        self.commit()
+        Ok(())
     }
 
-    /// Finishes what a failed append left open; does nothing where none did.
-    pub(crate) fn settle(&mut self, steps: &mut Steps) -> io::Result<()> {
-        if self.file.is_some() && self.pending.is_none() {
-            return Ok(());
-        }
-        self.file = None;
+    /// Puts a copy of the good lines, with the pending one, in the file's place.
+    fn replace(&mut self, steps: &mut Steps) -> io::Result<()> {
         let path = self.folder.join(FILE_NAME);
         let new_path = self.folder.join(format!("{FILE_NAME}.tmp"));
         remove_if_there(&new_path)?;
@@ -285,7 +317,7 @@ impl Manifest {
         std::fs::rename(&new_path, &path)?;
         sync_folder(&self.folder)?;
         self.file = Some(new);
-        self.commit()
+        Ok(())
     }
 
     fn commit(&mut self) -> io::Result<()> {

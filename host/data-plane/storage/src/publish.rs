@@ -1,4 +1,4 @@
-//! Publishing a range of the log: all its files, then one manifest entry.
+//! Publishing a range of the log: all its files, then one manifest entry. On disk:
 //!
 //! 1. Each file is written as `….parquet.tmp` and fsynced.
 //! 2. All are renamed to their names.
@@ -9,23 +9,25 @@
 //! before 4 removes what was written, so a full disk gets its room back, and the range is read
 //! from the log again: no file is used again after its fsync failed. The record of what was
 //! published is the manifest; see there for errors during 4.
+//!
+//! In a bucket 1 to 3 are one conditional put for each file, and after 4 the entry is announced: put as
+//! an object of its own (see `place::s3`). What an error leaves there stays until the next start: a
+//! try of the same range finds it and takes it for its own.
 
+pub(crate) mod notice;
 pub(crate) mod orphans;
 pub(crate) mod partition;
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
 
 use tidegate_types::{Digest, Lsn};
 
-use crate::manifest::{Entry, FileEntry, Manifest, Totals, remove_if_there};
-use crate::publish::partition::{Partition, UNFINISHED};
+use crate::manifest::{Entry, FileEntry, Manifest, Totals};
+use crate::place::{Place, PlaceError};
+use crate::publish::notice::{Announcer, Publication, PublishedFile};
+use crate::publish::partition::Partition;
 use crate::rows::Part;
-
-/// Most folders that are remembered as durable; with more, all are checked again.
-const SETTLED_FOLDERS: usize = 16_384;
 
 /// What is about to be done. The order of the variants is the order of the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +38,8 @@ pub(crate) enum Step {
     SyncFolder,
     AppendManifest,
     SyncManifest,
+    #[cfg(feature = "s3")]
+    Announce,
     Published,
 }
 
@@ -60,24 +64,33 @@ impl Steps {
 /// Why a range was not published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
-    #[error("cannot publish in {path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error("cannot encode rows: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
 }
 
-/// The one writer of a storage folder.
+/// The one writer of a storage.
 pub(crate) struct Publisher {
-    folder: PathBuf,
+    place: Arc<dyn Place>,
     manifest: Manifest,
-    /// Folders whose own names this process has made durable.
-    settled: HashSet<PathBuf>,
+    announcer: Announcer,
+    /// What is told once the manifest has its entry.
+    decided: Option<Publication>,
     steps: Steps,
 }
 
+/// The files of a range, as the manifest and as subscribers are told.
+type Placed = (Vec<FileEntry>, Vec<PublishedFile>);
+
 impl Publisher {
-    pub(crate) fn new(folder: PathBuf, manifest: Manifest, steps: Steps) -> Self {
-        Self { folder, manifest, settled: HashSet::new(), steps }
+    pub(crate) fn new(
+        place: Arc<dyn Place>,
+        manifest: Manifest,
+        announcer: Announcer,
+        steps: Steps,
+    ) -> Self {
+        Self { place, manifest, announcer, decided: None, steps }
     }
 
     pub(crate) fn next_lsn(&self) -> Lsn {
@@ -90,8 +103,9 @@ impl Publisher {
 
     /// Finishes a publication whose manifest entry failed. Call it after any error.
     pub(crate) fn settle(&mut self) -> Result<(), PublishError> {
-        let settled = self.manifest.settle(&mut self.steps);
-        settled.map_err(|source| PublishError::Io { path: self.folder.clone(), source })
+        self.manifest.settle(&mut self.steps)?;
+        self.tell();
+        Ok(())
     }
 
     /// Publishes the rows of the range that ends with `last`.
@@ -104,107 +118,53 @@ impl Publisher {
         match self.place(last, parts, &mut written) {
             Ok(files) => self.announce(last, files),
             Err(error) => {
-                for path in &written {
-                    self.discard(path);
-                }
+                written.iter().for_each(|path| self.place.discard(path));
                 Err(error)
             }
         }
     }
 
-    /// Steps 1 to 3. `written` gets the final names of all files begun.
+    /// Steps 1 to 3. `written` gets the paths of all files begun.
     fn place(
         &mut self,
         last: Lsn,
         parts: Vec<(Partition, Part)>,
-        written: &mut Vec<PathBuf>,
-    ) -> Result<Vec<FileEntry>, PublishError> {
+        written: &mut Vec<String>,
+    ) -> Result<Placed, PublishError> {
         let first = self.next_lsn();
-        let mut files = Vec::with_capacity(parts.len());
-        let mut folders = BTreeSet::new();
+        let (mut files, mut told) =
+            (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
         for (partition, rows) in parts {
-            let folder = partition.folder();
-            self.make_folder(&folder, &mut folders)?;
-            let path = folder.join(partition.file_name(first, last));
+            let path = partition.folder().join(partition.file_name(first, last));
+            let path = path.to_string_lossy().into_owned();
             let (count, received) = (rows.len() as u64, Some(rows.received()));
             let bytes = rows.into_parquet(&partition)?;
-            written.push(self.folder.join(&path));
-            self.write(&path, &bytes)?;
-            let (sha256, path) = (Digest::of(&bytes), path.to_string_lossy().into_owned());
-            let bytes = bytes.len() as u64;
-            files.push(FileEntry { path, rows: count, bytes, sha256, received });
+            let (sha256, length) = (Digest::of(&bytes), bytes.len() as u64);
+            written.push(path.clone());
+            self.place.write(&path, bytes, &mut self.steps)?;
+            told.push(PublishedFile::new(&path, partition, count, sha256));
+            files.push(FileEntry { path, rows: count, bytes: length, sha256, received });
         }
-        for path in written.iter() {
-            let renamed = self.steps.before(Step::Rename);
-            let renamed = renamed.and_then(|()| std::fs::rename(unfinished(path), path));
-            renamed.map_err(|source| PublishError::Io { path: path.clone(), source })?;
-        }
-        for folder in &folders {
-            let synced = self.steps.before(Step::SyncFolder);
-            let synced = synced.and_then(|()| sync_folder(&self.folder.join(folder)));
-            synced.map_err(|source| PublishError::Io { path: folder.clone(), source })?;
-        }
-        if self.settled.len() > SETTLED_FOLDERS {
-            self.settled.clear();
-        }
-        self.settled.extend(folders);
-        Ok(files)
+        self.place.finish(written, &mut self.steps)?;
+        Ok((files, told))
     }
 
     /// Step 4.
-    fn announce(&mut self, last_lsn: Lsn, files: Vec<FileEntry>) -> Result<(), PublishError> {
+    fn announce(&mut self, last_lsn: Lsn, (files, told): Placed) -> Result<(), PublishError> {
         let (sequence, first_lsn) = (self.manifest.next_sequence(), self.next_lsn());
+        self.decided = Some(Publication { sequence, first_lsn, last_lsn, files: told });
         let entry = Entry { sequence, first_lsn, last_lsn, files };
-        let appended = self.manifest.append(entry, &mut self.steps);
-        let told = appended.and_then(|()| self.steps.before(Step::Published));
-        told.map_err(|source| PublishError::Io { path: self.folder.clone(), source })
+        self.manifest.append(entry, &mut self.steps)?;
+        self.tell();
+        let told = self.steps.before(Step::Published);
+        Ok(told.map_err(PlaceError::io(self.place.name("")))?)
     }
 
-    /// Makes a folder and those above it. `to_sync` gets the folder and, for each one that this
-    /// process has not made durable yet, its parent.
-    fn make_folder(
-        &self,
-        folder: &Path,
-        to_sync: &mut BTreeSet<PathBuf>,
-    ) -> Result<(), PublishError> {
-        let whole = self.folder.join(folder);
-        std::fs::create_dir_all(&whole)
-            .map_err(|source| PublishError::Io { path: whole, source })?;
-        to_sync.insert(folder.to_owned());
-        let unsettled = folder.ancestors().take_while(|at| !self.settled.contains(*at));
-        to_sync.extend(unsettled.filter_map(Path::parent).map(Path::to_owned));
-        Ok(())
-    }
-
-    fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-        let path = unfinished(&self.folder.join(path));
-        let mut write = || {
-            remove_if_there(&path)?;
-            self.steps.before(Step::WriteFile)?;
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-            file.write_all(bytes)?;
-            self.steps.before(Step::SyncFile)?;
-            file.sync_all()
-        };
-        write().map_err(|source| PublishError::Io { path: path.clone(), source })
-    }
-
-    fn discard(&self, path: &Path) {
-        for path in [unfinished(path), path.to_owned()] {
-            if let Err(error) = remove_if_there(&path) {
-                tracing::warn!(path = %path.display(), %error, "unpublished file not removed");
-            }
+    /// Tells of a publication that the manifest has.
+    fn tell(&mut self) {
+        let published = self.manifest.next_sequence();
+        if let Some(publication) = self.decided.take_if(|one| one.sequence < published) {
+            self.announcer.tell(publication);
         }
     }
-}
-
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(UNFINISHED);
-    PathBuf::from(name)
-}
-
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

@@ -13,7 +13,8 @@
 //! # Bounds
 //! A page has a bound on events and bytes. Of an entry of the manifest, which is at most
 //! `flush_bytes` of rows, the reader holds the positions of matching rows (16 bytes each), and of the
-//! files that it reads (32 at once) one page of each column. Of the log it holds one group. Entries are
+//! files that it reads (32 at once) one page of each column. Of files in a bucket all readers together
+//! keep 64 MiB (see `place::s3::cache`). Of the log it holds one group. Entries are
 //! skipped unread by the times of receipt in the manifest, files also by tenant, type and status.
 //!
 //! # What was released
@@ -40,6 +41,7 @@ use tidegate_wal::{Record, Stored, Wal};
 
 use crate::manifest::index::{ALWAYS, Index, Times};
 use crate::manifest::{FileEntry, ManifestError};
+use crate::place::Place;
 use crate::publish::partition::{self, DataSet};
 
 pub use scan::{Cursor, Page, PageLimit, Scan};
@@ -47,7 +49,7 @@ pub use scan::{Cursor, Page, PageLimit, Scan};
 /// Reads what a storage has stored; clones read the same.
 #[derive(Clone)]
 pub struct StoredEvents {
-    pub(crate) folder: PathBuf,
+    pub(crate) place: Arc<dyn Place>,
     pub(crate) published: Arc<Index>,
     pub(crate) wal: Wal,
 }
@@ -216,8 +218,8 @@ pub enum ReadError {
 }
 
 impl StoredEvents {
-    pub(crate) fn new(folder: PathBuf, published: Arc<Index>, wal: Wal) -> Self {
-        Self { folder, published, wal }
+    pub(crate) fn new(place: Arc<dyn Place>, published: Arc<Index>, wal: Wal) -> Self {
+        Self { place, published, wal }
     }
 
     /// The events of a tenant that are durable now, in the order of the log; with a cursor, those

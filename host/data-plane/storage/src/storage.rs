@@ -1,11 +1,12 @@
-//! Opening a storage folder, and the handle of a storage that runs.
+//! Opening a storage, and the handle of a storage that runs.
 
+pub(crate) mod bucket;
 pub(crate) mod options;
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,8 +16,12 @@ use tidegate_wal::Wal;
 
 use self::options::{OpenError, StorageOptions};
 use crate::layout::Layouts;
-use crate::manifest::Manifest;
-use crate::publish::{Publisher, Steps, orphans, sync_folder};
+use crate::manifest::{FileEntry, Manifest};
+use crate::place::Place;
+use crate::place::disk::{Disk, sync_folder};
+use crate::publish::notice::{Announcer, Listeners, Published};
+use crate::publish::partition::DataSet;
+use crate::publish::{Publisher, Steps, orphans};
 use crate::quarantine::Quarantine;
 use crate::quarantine::settled::{LoadError, Settled};
 use crate::read::StoredEvents;
@@ -27,12 +32,16 @@ use crate::worker::thread::{Pauses, start};
 /// Held by the process that writes to a storage folder.
 const LOCK_NAME: &str = "LOCK";
 
-/// A storage folder that is opened and waits for its log.
+/// A storage that is opened and waits for its log.
 pub struct Opened {
     options: StorageOptions,
     layouts: Arc<dyn Layouts>,
+    place: Arc<dyn Place>,
     manifest: Manifest,
+    announcer: Announcer,
     published: HashSet<String>,
+    /// The published files of decisions.
+    decisions: Vec<FileEntry>,
     lock: File,
     steps: Steps,
 }
@@ -44,6 +53,7 @@ pub struct Storage {
     wal: Wal,
     thread: Mutex<Option<JoinHandle<()>>>,
     quarantine: Quarantine,
+    listeners: Listeners,
     /// Keeps the folder locked.
     _lock: File,
 }
@@ -81,9 +91,9 @@ fn why(failing: Option<&str>) -> String {
 }
 
 impl Storage {
-    /// Opens or makes a storage folder: locks it and reads its manifest. Answers the position from
+    /// Opens or makes a storage: locks its folder and reads its manifest. Answers the position from
     /// which the log is needed. Nothing is removed before [`Opened::start`] has seen that the log
-    /// has it.
+    /// has it. Where the files are in a bucket, that must be within reach.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -116,6 +126,13 @@ impl Storage {
     #[must_use]
     pub fn events(&self) -> StoredEvents {
         self.quarantine.events()
+    }
+
+    /// Tells every publication from now on, each after readers find it. Who is slow holds nobody up,
+    /// and is told how many were missed. After closing there are none.
+    #[must_use]
+    pub fn published(&self) -> Published {
+        self.listeners.listen()
     }
 
     /// The events that a rule holds.
@@ -167,13 +184,31 @@ impl Opened {
         let folder = &options.folder;
         make_root(folder).map_err(failed("make", folder))?;
         let lock = lock(folder)?;
-        let mut published = HashSet::new();
+        let (place, own) = place(&options)?;
+        let (mut published, mut decisions) = (HashSet::new(), Vec::new());
         let mut collect = |entry: crate::manifest::Entry| {
-            published.extend(entry.files.into_iter().map(|file| file.path));
+            for file in entry.files {
+                published.insert(file.path.clone());
+                if file.path.starts_with(DataSet::Dispositions.folder()) {
+                    decisions.push(file);
+                }
+            }
         };
-        let manifest = Manifest::open(folder, &mut collect, &mut steps)?;
-        let next = manifest.next_lsn();
-        Ok((Self { options, layouts, manifest, published, lock, steps }, next))
+        let manifest = Manifest::open(&own, &mut collect, &mut steps)?;
+        let manifest = manifest.announced_at(Arc::clone(&place));
+        let (next, announcer) = (manifest.next_lsn(), Announcer::new());
+        let opened = Self {
+            options,
+            layouts,
+            place,
+            manifest,
+            announcer,
+            published,
+            decisions,
+            lock,
+            steps,
+        };
+        Ok((opened, next))
     }
 
     /// Checks that the log continues what is published, removes orphans, and starts the thread.
@@ -184,20 +219,20 @@ impl Opened {
     pub fn start(self, wal: Wal) -> Result<Storage, OpenError> {
         let (folder, pauses) = (self.options.folder.clone(), Pauses::of(&self.options));
         let shared = Arc::new(Shared::default());
-        let stored = StoredEvents::new(folder.clone(), self.manifest.index(), wal.clone());
+        let (place, index) = (Arc::clone(&self.place), self.manifest.index());
         let (next, max_settled) = (self.manifest.next_lsn(), self.options.max_settled);
-        let decisions = self.published.iter().filter(|path| path.starts_with("dispositions/"));
-        let decisions: Vec<_> = decisions.cloned().collect();
+        let (decisions, listeners) = (self.decisions.clone(), self.announcer.listeners());
         let (worker, lock) = self.into_worker(wal.clone(), Arc::clone(&shared))?;
-        let settled = Settled::load(&folder, &decisions, &wal, next, max_settled);
+        let settled = Settled::load(&place, &decisions, &wal, next, max_settled);
         let settled = settled.map_err(|error| match error {
             LoadError::Read(error) => OpenError::Settled(error),
             LoadError::Full => OpenError::TooManySettled { max: max_settled },
         })?;
+        let stored = StoredEvents::new(place, index, wal.clone());
         let quarantine = Quarantine::new(stored, Arc::new(settled), wal.clone());
         let thread = start(worker, Arc::clone(&shared), pauses);
-        let thread = thread.map_err(failed("start the thread of", &folder))?;
-        Ok(Storage { shared, wal, thread: Mutex::new(Some(thread)), quarantine, _lock: lock })
+        let thread = Mutex::new(Some(thread.map_err(failed("start the thread of", &folder))?));
+        Ok(Storage { shared, wal, thread, quarantine, listeners, _lock: lock })
     }
 
     /// All of [`Opened::start`] but the thread. The folder is locked as long as the file is open.
@@ -206,8 +241,9 @@ impl Opened {
         wal: Wal,
         shared: Arc<Shared>,
     ) -> Result<(Worker, File), OpenError> {
-        let Self { options, layouts, manifest, published, lock, steps } = self;
-        let (folder, next) = (&options.folder, manifest.next_lsn());
+        let Self { options, layouts, place, manifest, announcer, published, lock, steps, .. } =
+            self;
+        let next = manifest.next_lsn();
         let end = wal.durable_end();
         if end < next {
             return Err(OpenError::LogBehind { end, next });
@@ -215,15 +251,30 @@ impl Opened {
         // What an entry names is gone for good where the entry was lost and the log has been
         // truncated since: look before removing.
         wal.reader(next).next().map_err(|source| OpenError::Log { next, source })?;
-        let orphans = orphans::remove(folder, published);
-        let orphans = orphans.map_err(failed("remove orphans from", folder))?;
+        let orphans = orphans::remove(&*place, published)?;
+        let name = place.name("");
         if orphans.missing > 0 {
-            let folder = folder.display();
-            tracing::error!(%folder, missing = orphans.missing, "published files are missing");
+            let place = name.display();
+            tracing::error!(%place, missing = orphans.missing, "published files are missing");
         }
-        tracing::info!(folder = %folder.display(), %next, removed = orphans.removed, "storage opened");
-        let publisher = Publisher::new(folder.clone(), manifest, steps);
+        tracing::info!(place = %name.display(), %next, removed = orphans.removed, "storage opened");
+        let publisher = Publisher::new(place, manifest, announcer, steps);
         Ok((Worker::new(wal, publisher, &options, layouts, shared), lock))
+    }
+}
+
+/// Where the files are, and the folder of the manifest that this process writes.
+fn place(options: &StorageOptions) -> Result<(Arc<dyn Place>, PathBuf), OpenError> {
+    let folder = &options.folder;
+    match &options.bucket {
+        None => Ok((Arc::new(Disk::new(folder)), folder.clone())),
+        #[cfg(feature = "s3")]
+        Some(bucket) => {
+            let (place, own) = crate::place::s3::open(bucket, folder)?;
+            Ok((Arc::new(place), own))
+        }
+        #[cfg(not(feature = "s3"))]
+        Some(_) => Err(OpenError::WithoutS3),
     }
 }
 

@@ -16,6 +16,7 @@ use tidegate_types::{Lsn, UnixMillis};
 use tidegate_wal::{Entry, ReadError, Reader, Wal};
 
 use crate::layout::Layouts;
+use crate::place::PlaceError;
 use crate::publish::{PublishError, Publisher};
 use crate::storage::options::StorageOptions;
 use buffer::Buffer;
@@ -39,7 +40,12 @@ impl WorkError {
     /// Is there no room on the disk?
     pub(crate) fn is_full(&self) -> bool {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        matches!(self, Self::Publish(PublishError::Io { source, .. }) if full.contains(&source.kind()))
+        match self {
+            Self::Publish(PublishError::Place(PlaceError::Io { source, .. })) => {
+                full.contains(&source.kind())
+            }
+            Self::Publish(_) | Self::Read(_) | Self::Gap { .. } => false,
+        }
     }
 }
 

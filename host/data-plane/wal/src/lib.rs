@@ -22,11 +22,13 @@ mod segment;
 mod sidecar;
 
 pub use log::Wal;
+pub use log::hold::Hold;
 pub use log::options::{OnFatal, WalOptions};
 pub use log::outcome::{
     AppendError, LsnRange, OpenError, RecoveryReport, Replayed, Torn, TruncateError, Truncated,
 };
 pub use log::stats::{SYNC_BUCKETS_MICROS, SyncTimes, WalStats};
+pub use reader::cursor::Cursor;
 pub use reader::{Group, ReadError, Reader};
 pub use record::{
     Action, Disposition, Entry, InvalidRecord, KeyMark, MAX_BATCH_BYTES, MAX_REASON_BYTES,

@@ -1,5 +1,6 @@
 //! The log's handle: opening, appending, reading, truncating, closing.
 
+pub(crate) mod hold;
 mod next;
 pub(crate) mod options;
 pub(crate) mod outcome;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::reader::Reader;
 use crate::record::RecordBatch;
 use crate::recovery::{self, DirectoryLock};
+use hold::Hold;
 use options::WalOptions;
 use outcome::{
     AppendError, LsnRange, OpenError, RecoveryReport, Replayed, TruncateError, Truncated,
@@ -126,20 +128,28 @@ impl Wal {
         Reader::new(Arc::clone(&self.handle.shared), from)
     }
 
-    /// Keeps the records at `lsn` and after it from being truncated, until the next call.
-    pub fn hold_from(&self, lsn: Lsn) {
-        self.handle.shared.hold_from(lsn);
+    /// Keeps the records at `lsn` and after it from being truncated, as long as the hold is not
+    /// released or dropped.
+    #[must_use]
+    pub fn hold(&self, lsn: Lsn) -> Hold {
+        Hold::new(Arc::clone(&self.handle.shared.holds), lsn)
     }
 
-    /// How much of what stands before `lsn` a truncation may delete: the position, or the one that is
-    /// held.
+    /// The position of the oldest record that has not been truncated.
+    #[must_use]
+    pub fn first(&self) -> Lsn {
+        self.handle.shared.index().first()
+    }
+
+    /// How much of what stands before `lsn` a truncation may delete: the position, or the lowest one
+    /// that is held.
     #[must_use]
     pub fn releasable(&self, lsn: Lsn) -> Lsn {
         self.handle.shared.releasable(lsn)
     }
 
     /// Deletes segments whose records all stand before `lsn`, never the one that is written to, and
-    /// never what is held ([`Wal::hold_from`]).
+    /// never what is held ([`Wal::hold`]).
     /// Keys of events received at or after `keep_keys_received_after` go to a durable sidecar
     /// first; sidecars without any such key are deleted, except for the newest. Blocks for files.
     ///

@@ -1,5 +1,7 @@
 //! Reads the durable part of a log, group by group, from the segment files.
 
+pub mod cursor;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -48,6 +50,12 @@ impl Group {
     #[must_use]
     pub fn end(&self) -> Lsn {
         self.end
+    }
+
+    /// Bytes that it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frame.len()
     }
 
     /// The events in order as they came in, without dispositions.

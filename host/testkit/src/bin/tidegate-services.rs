@@ -3,20 +3,12 @@
 
 #![allow(clippy::print_stdout, reason = "a command line speaks by printing")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use tidegate_testkit::{Oidc, Postgres, Redis};
-
-/// Ends the server when the input ends: with this process, however it ends.
-const KEEPER: &str = r#""$@" >/dev/null 2>&1 </dev/null & read -r _; kill $!; wait"#;
+use tidegate_testkit::{AwsServer, Kafka, Oidc, Postgres, Redis, S3};
 
 fn main() {
     // Taken away by their keepers, also where Ctrl-C ends this.
     let (mut postgres, mut redis, mut oidc, mut s3) = (None, None, None, None);
+    let (mut kafka, mut kinesis, mut moto) = (None, None, None);
     for name in std::env::args().skip(1) {
         match name.as_str() {
             "postgres" => {
@@ -34,34 +26,36 @@ fn main() {
                 println!("(a token: curl -s {} {})", Oidc::FORM, server.tokens());
             }
             "s3" => {
-                let (_, address) = s3.get_or_insert_with(start_s3);
-                println!("AWS_ENDPOINT_URL=http://{address}");
-                println!("AWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test");
+                let server = s3.get_or_insert_with(S3::start);
+                let (key, secret) = server.credentials();
+                println!("AWS_ENDPOINT_URL={}", server.endpoint());
+                println!("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}");
                 println!("AWS_DEFAULT_REGION=us-east-1");
+            }
+            "kafka" => {
+                let broker = kafka.get_or_insert_with(Kafka::start).bootstrap();
+                println!(
+                    "TIDEGATE_SINKS__KAFKA='[{{name=\"events\",topic=\"events\",bootstrap=\"{broker}\"}}]'"
+                );
+            }
+            "kinesis" => {
+                let (strict, streaming) = kinesis
+                    .get_or_insert_with(|| (AwsServer::kinesalite(), AwsServer::kinesis_local()));
+                println!("(kinesalite, strict on limits: {})", strict.endpoint());
+                println!("(kinesis-local, with SubscribeToShard: {})", streaming.endpoint());
+                println!("(moto: {})", moto.get_or_insert_with(AwsServer::moto).endpoint());
+            }
+            "dynamodb" | "sqs" | "cloudwatch" => {
+                let endpoint = moto.get_or_insert_with(AwsServer::moto).endpoint();
+                println!("AWS_ENDPOINT_URL_{}={endpoint}", name.to_uppercase());
             }
             other => panic!("there is no service `{other}`"),
         }
     }
-    println!("(a gateway built with `--features postgres,redis,jwt` takes them; Ctrl-C stops all)");
+    println!(
+        "(a gateway built with `--features postgres,redis,jwt,kafka,kinesis,s3` takes them; Ctrl-C stops all)"
+    );
     loop {
         std::thread::park();
     }
-}
-
-/// moto, from the folder of Python's programs that the environment names; answers once it listens.
-fn start_s3() -> (Child, SocketAddr) {
-    let programs = std::env::var_os("TIDEGATE_TEST_PYTHON").expect("`cargo xtask services` tells");
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let address = free.expect("a free port");
-    let mut keeper = Command::new("sh");
-    keeper.args(["-c", KEEPER, "keeper"]).arg(PathBuf::from(programs).join("moto_server"));
-    keeper.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]);
-    // A group of its own: Ctrl-C at the terminal is for this process, whose end is enough.
-    let keeper = keeper.stdin(Stdio::piped()).process_group(0).spawn().expect("a shell");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "moto does not start");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    (keeper, address)
 }

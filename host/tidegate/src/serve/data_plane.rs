@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 
 use super::in_force::failing::Failing;
 use super::recovery::redis::{self, Link};
+use super::recovery::sinks::Sinks;
 use super::warm::Warm;
 use artifacts::Parts;
 
@@ -46,6 +47,7 @@ pub(super) struct Node {
     wal: Wal,
     /// To the Redis that nodes share.
     link: Option<Link>,
+    pub(super) sinks: Arc<Sinks>,
     schemas: SchemaLimits,
     /// Of tenants that have none of their own.
     pub(super) default_quotas: Quotas,
@@ -67,7 +69,7 @@ impl Node {
         catalog: &Arc<Catalog>,
         plugins: Arc<PluginHost>,
         gateway: &Arc<Gateway>,
-        (storage, wal, link): (Arc<Storage>, Wal, Option<Link>),
+        (storage, wal, link, sinks): (Arc<Storage>, Wal, Option<Link>, Arc<Sinks>),
         (schemas, default_quotas): (SchemaLimits, Quotas),
     ) -> Self {
         let (catalog, gateway) = (Arc::clone(catalog), Arc::clone(gateway));
@@ -78,6 +80,7 @@ impl Node {
             storage,
             wal,
             link,
+            sinks,
             schemas,
             default_quotas,
             warm: Warm::default(),
@@ -94,7 +97,7 @@ impl Node {
         document: &RevisionDocument,
         earlier: Option<&RevisionDocument>,
     ) -> Result<Revision, Vec<ProblemPart>> {
-        let artifacts = Parts::of(document, &self.catalog, &self.tables).await?;
+        let artifacts = Parts::of(document, &self.catalog, &self.tables, &self.sinks).await?;
         Revision::build(tenant, document, earlier, &self.plugins, &artifacts, &self.schemas).await
     }
 
@@ -196,6 +199,7 @@ impl DataPlane for Node {
         text.push_str(&self.gateway.token_metrics());
         text.push_str(&self.gateway.keys().prometheus());
         text.push_str(&redis::prometheus(self.link.as_ref()));
+        text.push_str(&self.sinks.prometheus());
         text
     }
 
@@ -258,6 +262,7 @@ impl DataPlane for Node {
                 "segment_bytes": wal.segment_bytes,
                 "torn_files": wal.torn_files,
             },
+            "sinks": self.sinks.status(),
             "dedup": { "failing": self.gateway.keys().failing() },
             "storage": {
                 "published_lsn": storage.published_end,

@@ -13,7 +13,7 @@ use tidegate_event::SchemaLimits;
 use tidegate_ingest::IngressOptions;
 use tidegate_plugin_host::compile::CompileOptions;
 use tidegate_plugin_host::{HostOptions, Limits};
-use tidegate_storage::StorageOptions;
+use tidegate_storage::{BucketOptions, StorageOptions};
 use tidegate_types::quota::{Over, Quota, Quotas};
 use tidegate_wal::WalOptions;
 
@@ -148,14 +148,39 @@ pub(super) fn wal(config: &Config) -> WalOptions {
     options
 }
 
-pub(super) fn storage(config: &Config) -> StorageOptions {
+pub(super) fn storage(config: &Config) -> anyhow::Result<StorageOptions> {
     let from = &config.storage;
     let mut options = StorageOptions::new(&from.directory);
+    options.bucket = bucket(config)?;
     options.flush_bytes = from.flush_bytes;
     options.flush_after = from.flush_after;
     options.max_open_partitions = from.max_open_partitions;
     options.dedup_window = config.dedup.window;
-    options
+    Ok(options)
+}
+
+/// The node's prefix in the bucket, where the settings name one.
+fn bucket(config: &Config) -> anyhow::Result<Option<BucketOptions>> {
+    let from = &config.storage;
+    if from.url.is_empty() {
+        return Ok(None);
+    }
+    if cfg!(not(feature = "s3")) {
+        anyhow::bail!(
+            "storage.url is given, and this program was built without S3: build it with `--features s3`, \
+             or leave it empty"
+        );
+    }
+    let secret = from.secret_access_key.reveal().map_err(anyhow::Error::msg);
+    Ok(Some(BucketOptions {
+        region: from.region.clone(),
+        endpoint: from.endpoint.clone(),
+        access_key_id: from.access_key_id.clone(),
+        secret_access_key: secret.context("storage.secret_access_key")?,
+        connect_timeout: from.connect_timeout,
+        request_timeout: from.request_timeout,
+        ..BucketOptions::new(&from.url).of_node(&config.node.name)
+    }))
 }
 
 pub(super) fn schemas(config: &Config) -> SchemaLimits {

@@ -11,7 +11,8 @@ use super::{debian_program, install};
 use crate::shell::{self, Failure};
 
 /// What the connector for Python and the example that is made with it are tested with, an S3 server among
-/// it. From the top folder; the last is the one that is installed, the others are what it names.
+/// it, which the sink Kinesis is tested with as well. From the top folder; the last is the one that is
+/// installed, the others are what it names.
 const PYTHON: [&str; 2] = [
     "examples/metadata-events/connector/requirements.txt",
     "examples/metadata-events/connector/requirements-test.txt",
@@ -20,6 +21,10 @@ const PYTHON: [&str; 2] = [
 /// What the connector for TypeScript is compiled with.
 const NODE: [&str; 2] =
     ["sdk/connector/typescript/package.json", "sdk/connector/typescript/package-lock.json"];
+
+/// The servers that speak as Kinesis does, which the sink's tests send to.
+const KINESIS: [&str; 2] =
+    ["host/testkit/kinesis/package.json", "host/testkit/kinesis/package-lock.json"];
 
 /// The folder with Python's programs: `python`, and those of the packages.
 ///
@@ -44,17 +49,60 @@ pub(crate) fn python() -> Result<PathBuf, Failure> {
 pub(crate) fn node() -> Result<PathBuf, Failure> {
     debian_program("node", "nodejs")?;
     let lists = NODE.map(|list| shell::root().join(list));
-    let home = installed("npm", &lists, |home| {
-        debian_program("npm", "npm")?;
-        fresh(home)?;
-        for list in &lists {
-            copy(list, &home.join(list.file_name().unwrap_or_default()))?;
-        }
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-        shell::run_quietly(npm.current_dir(home))
-    })?;
+    let home = installed("npm", &lists, |home| npm_ci(home, &lists))?;
     Ok(home.join("node_modules"))
+}
+
+/// What the broker consists of.
+const KAFKA: &str = "host/testkit/kafka/pom.xml";
+
+/// The folder with the jars of Kafka.
+///
+/// # Errors
+/// Where they are missing and cannot be installed: without Maven, or without its repository.
+pub(crate) fn kafka() -> Result<PathBuf, Failure> {
+    debian_program("java", "default-jre-headless")?;
+    let list = shell::root().join(KAFKA);
+    let home = installed("kafka", std::slice::from_ref(&list), |home| {
+        debian_program("mvn", "maven")?;
+        fresh(home)?;
+        let mut mvn = Command::new("mvn");
+        mvn.args(["--quiet", "--batch-mode", "--file"]).arg(&list);
+        mvn.arg("dependency:copy-dependencies");
+        mvn.arg(format!("-DoutputDirectory={}", home.join("jars").display()));
+        shell::run_quietly(&mut mvn)
+    })?;
+    Ok(home.join("jars"))
+}
+
+/// The servers that speak as Kinesis does: npm packages, installed once for each list of them into the
+/// build folder, where the tests look for them.
+///
+/// # Errors
+/// Where they are missing and cannot be installed: without npm, or without a package registry.
+pub(crate) fn kinesis_servers() -> Result<(), Failure> {
+    debian_program("node", "nodejs")?;
+    let lists = KINESIS.map(|list| shell::root().join(list));
+    let home = shell::target_folder().join("tools/kinesis");
+    let (made, digest) = (home.join("made"), digest(&lists)?);
+    if fs::read_to_string(&made).is_ok_and(|of| of == digest) {
+        return Ok(());
+    }
+    eprintln!("installing servers of the Kinesis API (once for each list of them)");
+    npm_ci(&home, &lists)?;
+    fs::write(&made, digest).map_err(|error| broken(&made, &error))
+}
+
+/// The packages of a list, exactly as it pins them, in place of what is in the folder.
+fn npm_ci(home: &Path, lists: &[PathBuf]) -> Result<(), Failure> {
+    debian_program("npm", "npm")?;
+    fresh(home)?;
+    for list in lists {
+        copy(list, &home.join(list.file_name().unwrap_or_default()))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    shell::run_quietly(npm.current_dir(home))
 }
 
 /// A folder that is made once for each content of these files.
@@ -63,22 +111,26 @@ fn installed(
     lists: &[PathBuf],
     make: impl FnOnce(&Path) -> Result<(), Failure>,
 ) -> Result<PathBuf, Failure> {
+    let digest = digest(lists)?;
+    let home = cache_folder()?.join(kind).join(format!("connectors-{digest}"));
+    let made = home.join("made");
+    if !made.is_file() {
+        eprintln!("installing packages of {kind} for tests (once for each list of them)");
+        make(&home)?;
+        fs::write(&made, "").map_err(|error| broken(&made, &error))?;
+    }
+    Ok(home)
+}
+
+/// A word for the content of these files.
+fn digest(lists: &[PathBuf]) -> Result<String, Failure> {
     let mut digest = Sha256::new();
     for list in lists {
         let content = fs::read(list).map_err(|error| broken(list, &error))?;
         digest.update((content.len() as u64).to_le_bytes());
         digest.update(content);
     }
-    let digest: String =
-        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let home = cache_folder()?.join(kind).join(format!("connectors-{digest}"));
-    let made = home.join("made");
-    if !made.is_file() {
-        eprintln!("installing packages of {kind} for the connectors (once for each list of them)");
-        make(&home)?;
-        fs::write(&made, "").map_err(|error| broken(&made, &error))?;
-    }
-    Ok(home)
+    Ok(digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A virtual environment of Python without packages, in place of what is in the folder.

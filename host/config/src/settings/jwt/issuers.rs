@@ -7,6 +7,7 @@ use std::time::Duration;
 use figment::value::{Dict, Value};
 use tidegate_types::{TenantId, is_json_pointer};
 
+use crate::rule::table::dicts;
 use crate::rule::{Rule, text_of, time};
 use crate::section::Base;
 
@@ -107,20 +108,7 @@ impl Rule for Issuers {
     }
 
     fn parse(&self, value: &Value) -> Result<Vec<Issuer>, String> {
-        let written;
-        let value = match value {
-            // What the environment gives; text that is no list stays text.
-            Value::String(_, text) if text.trim().is_empty() => return Ok(Vec::new()),
-            Value::String(_, text) => {
-                let Ok(read) = text.parse::<Value>();
-                written = read;
-                &written
-            }
-            other => other,
-        };
-        let tables: Option<Vec<&Dict>> =
-            value.as_array().and_then(|list| list.iter().map(Value::as_dict).collect());
-        let tables = tables.ok_or_else(|| {
+        let tables = dicts(value).ok_or_else(|| {
             "this is no list of tables: write a section [[jwt.issuers]] for each".to_owned()
         })?;
         if tables.len() > MOST_ISSUERS {
@@ -128,7 +116,7 @@ impl Rule for Issuers {
         }
         let mut seen = BTreeSet::new();
         let mut all = Vec::with_capacity(tables.len());
-        for (at, table) in tables.into_iter().enumerate() {
+        for (at, table) in tables.iter().enumerate() {
             let issuer =
                 Table(table).read().map_err(|what| format!("issuer {}: {what}", at + 1))?;
             if !seen.insert(issuer.issuer.clone()) {

@@ -29,6 +29,16 @@ enum Logged {
     Shared(Appending),
 }
 
+/// Claims that what is heard from sinks settles. Dropped before that, they are as good as released: the
+/// events may be there, and be there once more when they are sent again.
+#[must_use = "what was heard has to be told to each key"]
+pub struct SentKeys(Sent);
+
+enum Sent {
+    Local(HandedOver),
+    Shared { request: Request, lease_deadline: Option<Instant> },
+}
+
 /// What a request has in a shared store. Dropping it gives that back.
 pub(super) struct Request {
     store: Arc<dyn SharedKeys>,
@@ -49,6 +59,15 @@ impl Request {
         self.held.clear();
     }
 
+    /// Takes out the claims of these rows, which ascend.
+    fn split_off(&mut self, rows: &[u32]) -> Self {
+        let (taken, left) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|one| rows.binary_search(&one.row).is_ok());
+        self.held = left;
+        Self::new(Arc::clone(&self.store), self.holder.clone(), taken)
+    }
+
     /// What is to be committed and what released, out of the request's hands.
     fn take(&mut self, rows: &[(u32, EventId, Settled)]) -> (Vec<Commit>, Vec<Wanted>) {
         self.refused.sort_unstable();
@@ -67,6 +86,12 @@ impl Request {
             }
         }
         (commits, releases)
+    }
+
+    /// All rows but these will not be stored.
+    fn refuse_all_but(&mut self, rows: &[(u32, EventId, Settled)]) {
+        let stored = |row: u32| rows.binary_search_by_key(&row, |(row, ..)| *row).is_ok();
+        self.refused.extend(self.held.iter().map(|one| one.row).filter(|row| !stored(*row)));
     }
 
     /// Gives back all that it holds. Dropped before it has ended, that is done in the background.
@@ -192,6 +217,18 @@ impl Drop for Appending {
 }
 
 impl LoggedKeys {
+    /// Takes out the claims of these rows, which ascend: their events do not go to the log but to
+    /// where several nodes read them, and are settled by what is heard from there.
+    pub fn split_off(&mut self, rows: &[u32]) -> SentKeys {
+        SentKeys(match &mut self.0 {
+            Logged::Local(handed) => Sent::Local(handed.split_off(rows)),
+            Logged::Shared(appending) => Sent::Shared {
+                request: appending.request.split_off(rows),
+                lease_deadline: appending.token.as_ref().map(|(_, latest)| *latest),
+            },
+        })
+    }
+
     /// The rows, which ascend, are durable. The window of each runs from the millisecond of its event
     /// id. Rows without a claim are passed over; claims without a row stay undecided.
     pub async fn commit(self, rows: &[(u32, EventId, Settled)]) {
@@ -210,6 +247,33 @@ impl LoggedKeys {
         match self.0 {
             Logged::Local(handed) => handed.release_all(),
             Logged::Shared(appending) => appending.into_request().release().await,
+        }
+    }
+}
+
+impl SentKeys {
+    /// The rows, which ascend, are delivered; all others are not, as far as is known, and their keys
+    /// are free again. Where a shared store cannot be told now it is told later, from this process's
+    /// memory: there is no log that has them.
+    pub async fn settle(self, rows: &[(u32, EventId, Settled)]) {
+        match self.0 {
+            Sent::Local(mut handed) => {
+                for (row, event_id, settled) in rows {
+                    handed.commit_row(*row, *event_id, *settled);
+                }
+                handed.release_all();
+            }
+            Sent::Shared { mut request, lease_deadline } => {
+                request.refuse_all_but(rows);
+                let (commits, releases) = request.take(rows);
+                if commits.is_empty() && releases.is_empty() {
+                    return;
+                }
+                let settling = Settling { commits: &commits, releases: &releases, lease_deadline };
+                if !request.store.settle(&request.holder, settling).await {
+                    request.store.commit_sent_later(request.holder.clone(), commits);
+                }
+            }
         }
     }
 }

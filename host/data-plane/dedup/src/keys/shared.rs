@@ -120,6 +120,10 @@ pub trait SharedKeys: Send + Sync + 'static {
     /// `latest`.
     fn abandon_append(&self, append: AppendToken, latest: Instant);
 
+    /// Commits keys in the background whose events are delivered and in no log: from memory, so an
+    /// end of the process is the end of it.
+    fn commit_sent_later(&self, holder: Holder, commits: Vec<Commit>);
+
     /// See [`super::Keys::recovered`].
     fn recovered(&self) -> BoxFuture<'_, ()>;
 

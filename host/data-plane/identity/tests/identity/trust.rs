@@ -88,7 +88,9 @@ fn a_file_without_certificates_is_told() {
     let _within = runtime.enter();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
-    for (content, expected) in [(None, "No such file"), (Some("nothing"), "no certificate")] {
+    for (content, expected) in
+        [(None, "No such file"), (Some("nothing"), "does not hold certificates")]
+    {
         if let Some(content) = content {
             std::fs::write(&path, content).unwrap();
         }

@@ -26,6 +26,8 @@ pub struct Context {
     pub replaced: Vec<Replaced>,
     /// `earlier`: the revision whose rules stood in, where some did.
     pub earlier: Option<Digest>,
+    /// `traceparent`: W3C trace context that it came with.
+    pub traceparent: Option<Box<str>>,
     /// Members named by host columns such as `@occurrence`: the numbers that rules could read.
     pub occurrences: Occurrences,
 }
@@ -81,6 +83,9 @@ impl Context {
         if let Some(earlier) = &self.earlier {
             all.insert("earlier".to_owned(), earlier.to_string().into());
         }
+        if let Some(trace) = &self.traceparent {
+            all.insert("traceparent".to_owned(), (**trace).into());
+        }
         for (column, number) in &self.occurrences {
             all.insert(column.to_string(), (*number).into());
         }
@@ -108,6 +113,7 @@ impl Context {
                     let all = value.as_array().ok_or_else(wrong)?.iter().map(read);
                     out.replaced = all.collect::<Option<_>>().ok_or_else(wrong)?;
                 }
+                "traceparent" => out.traceparent = Some(value.as_str().ok_or_else(wrong)?.into()),
                 "earlier" => out.earlier = Some(digest(&value).ok_or_else(wrong)?),
                 column if column.starts_with('@') => {
                     let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -171,6 +177,7 @@ mod tests {
                 },
             ],
             earlier: Some(Digest::of(b"c")),
+            traceparent: Some("00-a-b-01".into()),
             occurrences: vec![("@occurrence".into(), 2), ("@occurrence/a".into(), 7)],
         };
         for context in [Context::default(), full] {

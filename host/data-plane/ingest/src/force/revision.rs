@@ -10,9 +10,10 @@ use tidegate_plugin_host::host::AdmitError;
 use tidegate_plugin_host::{
     Batch, EvaluateError, Judgement, Plan, PlanRule, PluginHost, Table, Tables,
 };
+use tidegate_sinks::Targets;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{self, RevisionDocument};
-use tidegate_types::{Digest, EventType, TenantId};
+use tidegate_types::{Digest, EventType, SinkName, TenantId};
 
 use super::stats::Stats;
 
@@ -44,6 +45,8 @@ pub struct Route {
     pub(crate) time: Option<Pointer>,
     pub(crate) source: Option<Pointer>,
     pub(crate) tenant: Option<Pointer>,
+    /// Where its events go.
+    pub(crate) targets: Arc<Targets>,
 }
 
 /// Where the parts of a revision come from, by digest.
@@ -63,6 +66,11 @@ pub trait Artifacts: Send + Sync {
     /// # Errors
     /// Says why it cannot be had.
     fn table(&self, version: &revision::TableVersion) -> Result<Arc<Table>, String>;
+    /// May the tenant's events go to this sink of the node?
+    ///
+    /// # Errors
+    /// Says why not.
+    fn sink(&self, tenant: &TenantId, sink: &SinkName) -> Result<(), String>;
 }
 
 impl Revision {
@@ -91,7 +99,13 @@ impl Revision {
             let at = step("/event_types", name.as_str());
             routes.insert(
                 name.clone(),
-                Arc::new(problems.route(&at, name, route, artifacts, schemas)),
+                Arc::new(problems.route(
+                    &at,
+                    (name, route),
+                    (tenant, document),
+                    artifacts,
+                    schemas,
+                )),
             );
         }
         let mut tables = Tables::new();
@@ -262,8 +276,8 @@ impl Problems {
     fn route(
         &mut self,
         at: &str,
-        name: &EventType,
-        route: &revision::Route,
+        (name, route): (&EventType, &revision::Route),
+        (tenant, document): (&TenantId, &RevisionDocument),
         artifacts: &dyn Artifacts,
         limits: &SchemaLimits,
     ) -> Route {
@@ -274,7 +288,14 @@ impl Problems {
             });
             compiled.map_err(|why| self.add(&format!("{at}/schema"), why)).ok()
         });
+        let known = |sink: &SinkName| artifacts.sink(tenant, sink);
+        let targets = Targets::read(route, !document.rules.is_empty(), known);
+        let targets = targets.unwrap_or_else(|found| {
+            self.under(at, found);
+            Targets::default()
+        });
         Route {
+            targets: Arc::new(targets),
             event_type: name.clone(),
             schema,
             key: self.pointer(&format!("{at}/key"), route.key.as_deref()),

@@ -13,6 +13,9 @@ use super::validate::Validated;
 use crate::event::Event;
 use crate::force::rollout::{InForce, Side};
 
+/// An event that is to be stored or delivered, by its place in the request.
+pub(crate) type Verdict = (usize, Settled, Judgement);
+
 /// Events with their judgements.
 pub struct Evaluated {
     pub(crate) tenant: TenantId,
@@ -24,7 +27,7 @@ pub struct Evaluated {
     /// The gateway's name.
     pub(crate) node: Arc<str>,
     /// The events that are to be stored, by their place in the request.
-    pub(crate) verdicts: Vec<(usize, Settled, Judgement)>,
+    pub(crate) verdicts: Vec<Verdict>,
     /// What judging took.
     pub(crate) took: Duration,
 }

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::commands::{self, Committed};
-use super::cursor::Cursor;
 
 /// How often the position is made durable, where it has moved.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +23,7 @@ const TOGETHER: usize = 500;
 
 pub(super) struct CatchUp {
     shared: Arc<Shared>,
-    cursor: Cursor,
+    cursor: tidegate_wal::Cursor,
     recovered: watch::Sender<bool>,
     close: watch::Receiver<bool>,
 }
@@ -39,7 +38,7 @@ enum Progress {
 impl CatchUp {
     pub(super) fn new(
         shared: Arc<Shared>,
-        cursor: Cursor,
+        cursor: tidegate_wal::Cursor,
         recovered: watch::Sender<bool>,
         close: watch::Receiver<bool>,
     ) -> Self {
@@ -188,7 +187,7 @@ impl CatchUp {
         match written {
             Ok(cursor) => {
                 self.cursor = cursor;
-                self.shared.wal.hold_from(settled);
+                self.shared.hold.release_before(settled);
             }
             Err(error) => tracing::warn!(%error, "position of committed keys not written"),
         }

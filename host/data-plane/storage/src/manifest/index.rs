@@ -7,12 +7,12 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidegate_types::{Lsn, UnixMillis};
 
-use super::{Entry, FILE_NAME, FileEntry, ManifestError, from_line};
+use super::{Entry, FileEntry, ManifestError, from_line};
 
 /// Entries of one stretch.
 const STRETCH: u32 = 64;
@@ -47,8 +47,9 @@ struct Stretch {
 }
 
 /// What is published, as the writer of the manifest tells it.
-#[derive(Default)]
 pub(crate) struct Index {
+    /// The manifest's file.
+    path: PathBuf,
     state: Mutex<State>,
 }
 
@@ -60,6 +61,10 @@ struct State {
 }
 
 impl Index {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, state: Mutex::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,12 +93,7 @@ impl Index {
 
     /// The entries with positions at or after `from` that may hold events of these times, and
     /// others beside them, in order; and the first position that is not published now.
-    pub(crate) fn entries(
-        &self,
-        folder: &Path,
-        from: Lsn,
-        times: Times,
-    ) -> Result<(Entries, Lsn), ManifestError> {
+    pub(crate) fn entries(&self, from: Lsn, times: Times) -> Result<(Entries, Lsn), ManifestError> {
         let state = self.state();
         let at = state.stretches.partition_point(|stretch| stretch.end <= from);
         let stretches = state.stretches.get(at..).unwrap_or_default().iter();
@@ -109,7 +109,7 @@ impl Index {
         }
         let next_lsn = state.next_lsn;
         drop(state);
-        let path = folder.join(FILE_NAME);
+        let path = self.path.clone();
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(source) => return Err(ManifestError::Io { path, source }),
@@ -122,7 +122,7 @@ impl Index {
 
 /// Entries of the manifest, read one by one.
 pub(crate) struct Entries {
-    path: std::path::PathBuf,
+    path: PathBuf,
     reader: BufReader<io::Take<File>>,
     /// Offsets and lengths of what is still to be read, the next one last.
     places: Vec<(u64, u64)>,
@@ -177,8 +177,8 @@ mod tests {
         Entry { sequence, first_lsn, last_lsn, files: vec![file] }
     }
 
-    fn sequences(folder: &Path, index: &Index, from: u64, times: Times) -> Vec<u64> {
-        let (mut entries, next) = index.entries(folder, Lsn(from), times).unwrap();
+    fn sequences(index: &Index, from: u64, times: Times) -> Vec<u64> {
+        let (mut entries, next) = index.entries(Lsn(from), times).unwrap();
         assert_eq!(next, Lsn(3000));
         let mut found = Vec::new();
         while let Some(entry) = entries.next().unwrap() {
@@ -197,7 +197,7 @@ mod tests {
         }
         for manifest in [manifest, open()] {
             let index = manifest.index();
-            let read = |from, times| sequences(folder.path(), &index, from, times);
+            let read = |from, times| sequences(&index, from, times);
             assert_eq!(read(0, ALWAYS), (1..=300).collect::<Vec<_>>());
             assert_eq!(read(2990, ALWAYS), [300]);
             assert_eq!(read(3000, ALWAYS), [] as [u64; 0]);

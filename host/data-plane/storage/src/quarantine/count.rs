@@ -138,7 +138,7 @@ pub(super) fn count(
 impl Count<'_> {
     fn files(&mut self, stored: &StoredEvents) -> Result<(), ReadError> {
         let times = self.filter.times();
-        let (mut entries, end) = stored.published.entries(&stored.folder, self.position, times)?;
+        let (mut entries, end) = stored.published.entries(self.position, times)?;
         while let Some(entry) = entries.next()? {
             if entry.first_lsn >= self.end {
                 break;
@@ -154,7 +154,7 @@ impl Count<'_> {
     }
 
     fn file(&mut self, stored: &StoredEvents, entry: &FileEntry) -> Result<(), ReadError> {
-        let Some(file) = StoredFile::open(&stored.folder, &entry.path)? else {
+        let Some(file) = StoredFile::open(&stored.place, entry)? else {
             self.counts.expired_files += 1;
             return Ok(());
         };

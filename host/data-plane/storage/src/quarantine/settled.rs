@@ -1,12 +1,13 @@
 //! Which events are settled, and where their decisions stand.
 
-use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ahash::AHashMap;
 use tidegate_types::{EventId, Lsn};
 use tidegate_wal::{Entry, Wal};
 
+use crate::manifest::FileEntry;
+use crate::place::Place;
 use crate::read::ReadError;
 use crate::read::file::StoredFile;
 
@@ -57,16 +58,16 @@ impl From<ReadError> for LoadError {
 impl Settled {
     /// Reads all decisions: those in the published files of them, and in the log from `next` on.
     pub(crate) fn load(
-        folder: &Path,
-        decisions: &[String],
+        place: &Arc<dyn Place>,
+        decisions: &[FileEntry],
         wal: &Wal,
         next: Lsn,
         max: usize,
     ) -> Result<Self, LoadError> {
         let (known, landed) = (Mutex::new(AHashMap::new()), Condvar::new());
         let settled = Self { known, landed, max };
-        for path in decisions {
-            settled.load_file(folder, path)?;
+        for file in decisions {
+            settled.load_file(place, file)?;
         }
         let end = wal.durable_end();
         let mut reader = wal.reader(next);
@@ -81,9 +82,12 @@ impl Settled {
         Ok(settled)
     }
 
-    fn load_file(&self, folder: &Path, path: &str) -> Result<(), LoadError> {
-        let Some(file) = StoredFile::open(folder, path)? else {
-            tracing::error!(path, "decisions are missing, their events count as open again");
+    fn load_file(&self, place: &Arc<dyn Place>, entry: &FileEntry) -> Result<(), LoadError> {
+        let Some(file) = StoredFile::open(place, entry)? else {
+            tracing::error!(
+                path = entry.path,
+                "decisions are missing, their events count as open again"
+            );
             return Ok(());
         };
         let mut batches = file.columns(&["event_id", "lsn"])?;

@@ -78,13 +78,13 @@ fn in_files(
     lsn: Lsn,
 ) -> Result<Option<Settlement>, ReadError> {
     let at = event_id.received_at();
-    let (mut entries, _) = stored.published.entries(&stored.folder, lsn, [at, at])?;
+    let (mut entries, _) = stored.published.entries(lsn, [at, at])?;
     let Some(entry) = entries.next()? else { return Ok(None) };
     let mut found = None;
     let mut released = None;
     for file in &entry.files {
         let Some(set) = set_of(file, tenant) else { continue };
-        let Some(file) = StoredFile::open(&stored.folder, &file.path)? else { continue };
+        let Some(file) = StoredFile::open(&stored.place, file)? else { continue };
         match set {
             DataSet::Dispositions => {
                 let one = decision(&file, event_id, lsn)?;

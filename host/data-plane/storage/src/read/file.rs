@@ -1,9 +1,8 @@
 //! One Parquet file of the storage: its names, columns and rows.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
@@ -18,6 +17,8 @@ use tidegate_types::{EventId, Lsn, UnixMillis};
 use tidegate_wal::Stored;
 
 use super::{ReadError, StoredEvent};
+use crate::manifest::FileEntry;
+use crate::place::{Chunks, Place};
 use crate::publish::partition;
 use crate::rows::{findings, patches};
 
@@ -32,7 +33,10 @@ const EVENT: [&str; 8] =
 
 /// A file whose footer has been read.
 pub(crate) struct StoredFile {
-    path: PathBuf,
+    place: Arc<dyn Place>,
+    path: String,
+    /// By the manifest.
+    bytes: u64,
     metadata: ArrowReaderMetadata,
     status: Stored,
     tenant: String,
@@ -41,28 +45,28 @@ pub(crate) struct StoredFile {
 
 impl StoredFile {
     /// Reads the footer; `None` where the file is gone.
-    pub(crate) fn open(folder: &Path, path: &str) -> Result<Option<Self>, ReadError> {
-        let named_path = path;
-        let path = folder.join(named_path);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ReadError::Io { path, source }),
-            Ok(file) => file,
-        };
+    pub(crate) fn open(
+        place: &Arc<dyn Place>,
+        entry: &FileEntry,
+    ) -> Result<Option<Self>, ReadError> {
+        let (path, bytes) = (entry.path.clone(), entry.bytes);
+        let Some(file) = content(&**place, &path, bytes)? else { return Ok(None) };
+        let wrong = |found: String| ReadError::File { path: place.name(&path), found };
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&file, options)
-            .map_err(|error| ReadError::File { path: path.clone(), found: error.to_string() })?;
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(|error| wrong(error.to_string()))?;
         let named = |key: &str| {
             let pairs = metadata.metadata().file_metadata().key_value_metadata()?;
             pairs.iter().find(|pair| pair.key == key)?.value.clone()
         };
-        let parts = partition::parts(named_path);
+        let parts = partition::parts(&path);
         let (Some(parts), Some(tenant), Some(event_type)) =
             (parts, named("tidegate.tenant"), named("tidegate.type"))
         else {
-            return Err(ReadError::File { path, found: "it does not tell its names".to_owned() });
+            return Err(wrong("it does not tell its names".to_owned()));
         };
-        Ok(Some(Self { path, metadata, status: parts.set.status(), tenant, event_type }))
+        let (place, status) = (Arc::clone(place), parts.set.status());
+        Ok(Some(Self { place, path, bytes, metadata, status, tenant, event_type }))
     }
 
     pub(crate) fn event_type(&self) -> &str {
@@ -98,8 +102,9 @@ impl StoredFile {
         rows: usize,
         selection: Option<RowSelection>,
     ) -> Result<ParquetRecordBatchReader, ReadError> {
-        let file = File::open(&self.path)
-            .map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
+        // Not kept open in between: an entry may have many files.
+        let file = content(&*self.place, &self.path, self.bytes)?;
+        let file = file.ok_or_else(|| self.wrong("it is gone"))?;
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
@@ -112,7 +117,7 @@ impl StoredFile {
     }
 
     pub(crate) fn wrong(&self, found: impl ToString) -> ReadError {
-        ReadError::File { path: self.path.clone(), found: found.to_string() }
+        ReadError::File { path: self.place.name(&self.path), found: found.to_string() }
     }
 
     /// The next event of those that were asked for.
@@ -159,6 +164,16 @@ impl StoredFile {
             findings: findings::to_json(findings.as_struct_opt()?)?,
             context: optional("context")?.unwrap_or_default().as_bytes().to_vec(),
         })
+    }
+}
+
+fn content(place: &dyn Place, path: &str, bytes: u64) -> Result<Option<Chunks>, ReadError> {
+    match place.open(path, bytes) {
+        Ok(content) => Ok(content.map(Chunks)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(ReadError::File { path: place.name(path), found: error.to_string() })
+        }
+        Err(source) => Err(ReadError::Io { path: place.name(path), source }),
     }
 }
 

@@ -41,10 +41,10 @@ fn in_files(
     let at = event_id.received_at();
     let until = Some(tidegate_types::UnixMillis(at.0.saturating_add(1)));
     let filter = Filter { since: Some(at), until, ..Filter::default() };
-    let (mut entries, end) = stored.published.entries(&stored.folder, from, [at, at])?;
+    let (mut entries, end) = stored.published.entries(from, [at, at])?;
     while let Some(entry) = entries.next()? {
         for entry in entry.files.iter().filter(|file| filter.wants_file(tenant, file)) {
-            let Some(file) = StoredFile::open(&stored.folder, &entry.path)? else {
+            let Some(file) = StoredFile::open(&stored.place, entry)? else {
                 *gone = true;
                 continue;
             };

@@ -1,13 +1,14 @@
 //! The matching rows of one manifest entry, in the order of the log.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::sync::Arc;
 
 use tidegate_types::Lsn;
 
 use super::file::{Events, Small, StoredFile};
 use super::{Filter, ReadError, StoredEvent};
 use crate::manifest::Entry;
+use crate::place::Place;
 use crate::quarantine::settled::Settled;
 
 /// Most files that are read at once.
@@ -37,7 +38,7 @@ impl Plan {
     /// Looks which rows from `from` on match.
     pub(super) fn of(
         entry: &Entry,
-        folder: &Path,
+        place: &Arc<dyn Place>,
         tenant: &str,
         filter: &Filter,
         open: Option<&Settled>,
@@ -47,7 +48,7 @@ impl Plan {
         let (files, order) = (Vec::new(), VecDeque::new());
         let mut plan = Self { end, looked_at: 0, gone: 0, files, order, open: 0 };
         for entry in entry.files.iter().filter(|file| filter.wants_file(tenant, file)) {
-            match StoredFile::open(folder, &entry.path)? {
+            match StoredFile::open(place, entry)? {
                 Some(file) => plan.add(file, filter, open, from)?,
                 None => plan.gone += 1,
             }

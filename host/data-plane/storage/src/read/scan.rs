@@ -165,7 +165,7 @@ impl Scan {
             Some(entries) => entries,
             None => {
                 let (stored, times) = (&self.stored, self.filter.times());
-                let found = stored.published.entries(&stored.folder, self.position, times)?;
+                let found = stored.published.entries(self.position, times)?;
                 self.entries.insert(found)
             }
         };
@@ -178,9 +178,9 @@ impl Scan {
             self.position = self.end;
             return Ok(None);
         }
-        let folder = &self.stored.folder;
+        let place = &self.stored.place;
         let open = self.open.as_deref();
-        Plan::of(&entry, folder, &self.tenant, &self.filter, open, self.position).map(Some)
+        Plan::of(&entry, place, &self.tenant, &self.filter, open, self.position).map(Some)
     }
 
     fn step_in_log(&mut self, looked_at: &mut u64) -> Result<Option<StoredEvent>, ReadError> {

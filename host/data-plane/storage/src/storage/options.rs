@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tidegate_types::Lsn;
 
+use super::bucket::BucketOptions;
 use crate::manifest::ManifestError;
+use crate::place::PlaceError;
 use crate::publish::partition::DateBounds;
 use crate::read::ReadError;
 
@@ -20,6 +22,8 @@ pub const MAX_OPEN_PARTITIONS: usize = 4096;
 pub struct StorageOptions {
     /// Where the files and the manifest are; made where it is missing. One process at a time.
     pub folder: PathBuf,
+    /// With it the files are there, and the folder keeps what the writer itself needs.
+    pub bucket: Option<BucketOptions>,
     /// About how much memory rows may take before they are published, up to
     /// [`MAX_FLUSH_BYTES`]. 64 MiB. Encoding them takes about as much again.
     pub flush_bytes: u64,
@@ -50,6 +54,7 @@ impl StorageOptions {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            bucket: None,
             flush_bytes: 64 << 20,
             flush_after: Duration::from_secs(10),
             max_open_partitions: 256,
@@ -81,7 +86,7 @@ impl StorageOptions {
                 return refuse(what, "1 ms to 1 hour".to_owned());
             }
         }
-        Ok(())
+        self.bucket.as_ref().map_or(Ok(()), BucketOptions::check)
     }
 }
 
@@ -94,6 +99,10 @@ pub enum OpenError {
     Locked { folder: PathBuf },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error("this program was built without S3: build it with the feature `s3`")]
+    WithoutS3,
     #[error("cannot {what} {}: {source}", path.display())]
     Io { what: &'static str, path: PathBuf, source: io::Error },
     /// The log is another one, or an older copy: its positions would be given out twice.

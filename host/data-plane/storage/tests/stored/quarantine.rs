@@ -2,7 +2,6 @@
 //! open and settled, whatever is published, closed, or torn in between (P5, D5).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -16,7 +15,8 @@ use tidegate_storage::{OpenError, Quarantine};
 use tidegate_types::{Digest, EventId, Lsn, UnixMillis};
 use tidegate_wal::{Action, Stored};
 
-use crate::support::{BEGIN, LONG, World, append, event, files, open};
+use crate::ground::{File, Ground, any_ground, each};
+use crate::support::{BEGIN, LONG, World, append, event, open};
 
 const SMALL: PageLimit = PageLimit { events: 7, bytes: 1 << 20 };
 /// The revision under which events are released.
@@ -74,11 +74,11 @@ fn all_open(quarantine: &Quarantine, tenant: &str, filter: &Filter) -> Vec<Held>
     }
 }
 
-/// Event ids in the files of one kind, with how often they are there.
-fn ids(folder: &Path, part: &str) -> BTreeMap<EventId, u32> {
+/// Event ids in files, with how often they are there.
+fn ids(files: Vec<File>) -> BTreeMap<EventId, u32> {
     let mut found = BTreeMap::new();
-    for path in files(folder, part) {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    for file in files {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file.bytes).unwrap();
         for batch in reader.build().unwrap() {
             let batch = batch.unwrap();
             let ids = batch.column_by_name("event_id").unwrap().as_string::<i32>();
@@ -94,17 +94,18 @@ fn ids(folder: &Path, part: &str) -> BTreeMap<EventId, u32> {
 type Decided = BTreeMap<u64, (Choice, String)>;
 
 /// After everything was published.
-fn check_files(folder: &Path, model: &[StoredEvent], decided: &Decided) {
+fn check_files(ground: &Ground, folder: &Path, model: &[StoredEvent], decided: &Decided) {
+    let ids = |part| ids(ground.files(folder, part));
     let once = |wanted: &dyn Fn(&StoredEvent) -> bool| -> BTreeMap<EventId, u32> {
         model.iter().filter(|event| wanted(event)).map(|event| (event.event_id, 1)).collect()
     };
     let released = |event: &StoredEvent| decided.get(&event.number()).is_some_and(|one| one.0 != 2);
     let accepted = once(&|event| event.status == Stored::Accepted || released(event));
-    assert_eq!(ids(folder, "/accepted/"), accepted);
-    assert_eq!(ids(folder, "-released.parquet"), once(&|event| released(event)));
-    assert_eq!(ids(folder, "/quarantine/"), once(&|event| event.status == Stored::Quarantined));
+    assert_eq!(ids("/accepted/"), accepted);
+    assert_eq!(ids("-released.parquet"), once(&|event| released(event)));
+    assert_eq!(ids("/quarantine/"), once(&|event| event.status == Stored::Quarantined));
     let settled = once(&|event| decided.contains_key(&event.number()));
-    assert_eq!(ids(folder, "/dispositions/"), settled);
+    assert_eq!(ids("/dispositions/"), settled);
 }
 
 /// Events of the model have their number in the random part of their ids.
@@ -317,9 +318,12 @@ fn check_refused(outcome: Result<(), SettleError>, held: &Held, choice: Choice, 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn each_event_is_settled_once_and_each_released_one_accepted_once(moves in moves()) {
+    fn each_event_is_settled_once_and_each_released_one_accepted_once(
+        ground in any_ground(),
+        moves in moves(),
+    ) {
         let (decided, held) = (Decided::new(), BTreeMap::new());
-        let mut model = Model { world: World::new(), decided, held, acts: 0 };
+        let mut model = Model { world: World::on(ground), decided, held, acts: 0 };
         for one in moves {
             match one {
                 Move::Append(count) => model.append(count),
@@ -333,7 +337,8 @@ proptest! {
         model.world.storage().flush(LONG).unwrap();
         model.check_open();
         model.look(50);
-        check_files(model.world.folder.path(), &model.world.model, &model.decided);
+        let Model { world, decided, .. } = &model;
+        check_files(&world.ground, world.folder.path(), &world.model, decided);
     }
 }
 
@@ -352,7 +357,11 @@ impl Model {
 /// Threads want to settle the same events at once: one of them does, the others are told who it was.
 #[test]
 fn of_many_who_settle_one_event_at_once_one_does() {
-    let mut world = World::new();
+    each().into_iter().for_each(settle_at_once);
+}
+
+fn settle_at_once(ground: Ground) {
+    let mut world = World::on(ground);
     world.append(300);
     let quarantine = world.quarantine();
     let held = all_open(&quarantine, "acme", &Filter::default());
@@ -398,7 +407,7 @@ fn of_many_who_settle_one_event_at_once_one_does() {
     }
     assert_eq!(world.wal().durable_end().0 - end.0, held.len() as u64, "one record for each");
     world.storage().flush(LONG).unwrap();
-    let released = ids(world.folder.path(), "-released.parquet");
+    let released = ids(world.files("-released.parquet"));
     assert_eq!(released, winners.keys().map(|id| (*id, 1)).collect());
 }
 
@@ -438,7 +447,8 @@ fn last_frame(wal: &Path) -> (std::path::PathBuf, std::ops::Range<usize>) {
 /// the event that it releases, or neither is, and then the event can be settled again.
 #[test]
 fn a_decision_that_was_torn_at_any_byte_is_whole_or_absent() {
-    let mut world = World::new();
+    let ground = Ground::Folder;
+    let mut world = World::on(ground.clone());
     world.append(12);
     world.storage().flush(LONG).unwrap();
     world.storage().close();
@@ -458,7 +468,7 @@ fn a_decision_that_was_torn_at_any_byte_is_whole_or_absent() {
         let mut bytes = std::fs::read(folder.join(&segment)).unwrap();
         bytes[cut..].fill(0);
         std::fs::write(folder.join(&segment), bytes).unwrap();
-        let (wal, storage) = open(&folder, 1000).unwrap();
+        let (wal, storage) = open(&ground, &folder, 1000).unwrap();
         let quarantine = storage.quarantine();
         let is_whole = wal.durable_end() == Lsn(13);
         // The last bytes of a frame may be padding, which is zero anyway.
@@ -476,7 +486,8 @@ fn a_decision_that_was_torn_at_any_byte_is_whole_or_absent() {
         let (choice, by) = if is_whole { (1, "first") } else { (0, "second") };
         assert_eq!(again.is_ok(), !is_whole, "cut at {cut}: {again:?}");
         storage.flush(LONG).unwrap();
-        check_files(&folder, &world.model, &BTreeMap::from([(number, (choice, String::new()))]));
+        let decided = BTreeMap::from([(number, (choice, String::new()))]);
+        check_files(&ground, &folder, &world.model, &decided);
         let settlement = quarantine.settlement("acme", held.event().event_id).unwrap();
         check_settlement(&settlement.unwrap(), held.event(), choice, by);
         drop((storage, wal));
@@ -486,11 +497,12 @@ fn a_decision_that_was_torn_at_any_byte_is_whole_or_absent() {
 
 #[test]
 fn limits_are_told_and_leave_events_open() {
-    let mut world = World::new();
+    let ground = Ground::Folder;
+    let mut world = World::on(ground.clone());
     world.append(60);
     let folder = world.folder.path().to_owned();
     world.stop();
-    let (wal, storage) = open(&folder, 2).unwrap();
+    let (wal, storage) = open(&ground, &folder, 2).unwrap();
     let quarantine = storage.quarantine();
     let held = all_open(&quarantine, "acme", &Filter::default());
     let discard = |at: usize, reason: &'static str| {
@@ -510,10 +522,10 @@ fn limits_are_told_and_leave_events_open() {
     let failed = discard(2, "wrong").unwrap_err();
     assert!(matches!(failed, SettleError::Full { max: 2 }), "{failed}");
     drop((storage, wal, quarantine));
-    let refused = open(&folder, 1).map(drop);
+    let refused = open(&ground, &folder, 1).map(drop);
     assert!(matches!(refused, Err(OpenError::TooManySettled { max: 1 })), "{refused:?}");
     // A log that takes nothing leaves the event open.
-    let (wal, storage) = open(&folder, 3).unwrap();
+    let (wal, storage) = open(&ground, &folder, 3).unwrap();
     let quarantine = storage.quarantine();
     wal.seal_and_close();
     for _ in 0..2 {

@@ -8,7 +8,8 @@ use tidegate_storage::read::{Cursor, Filter, Lookup, Page, PageLimit, StoredEven
 use tidegate_types::{Digest, EventId, Lsn, UnixMillis};
 use tidegate_wal::Stored;
 
-use crate::support::{BEGIN, LONG, World, append, event, files};
+use crate::ground::{Ground, any_ground, each};
+use crate::support::{BEGIN, LONG, World, append, event};
 
 /// A filter in the terms of the model.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +134,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn what_was_stored_is_found_wherever_it_is(moves in moves()) {
-        let mut world = World::new();
+    fn what_was_stored_is_found_wherever_it_is(ground in any_ground(), moves in moves()) {
+        let mut world = World::on(ground);
         // One reader goes on page by page through all that happens.
         let (mut slow, mut cursor) = (Vec::new(), Cursor::default());
         for one in moves {
@@ -189,9 +190,13 @@ impl Drop for Done<'_> {
 /// event once, in order.
 #[test]
 fn events_that_move_from_the_log_to_files_are_neither_lost_nor_doubled() {
-    let world = World::new();
+    each().into_iter().for_each(read_while_they_move);
+}
+
+fn read_while_they_move(ground: Ground) {
+    let total = if matches!(ground, Ground::Folder) { 2_500u64 } else { 1_200 };
+    let world = World::on(ground);
     let (wal, storage) = (world.wal(), world.storage());
-    let total = 2_500u64;
     let done = AtomicBool::new(false);
     let model: Vec<_> = (0..total).map(event).collect();
     std::thread::scope(|scope| {
@@ -249,16 +254,17 @@ fn events_that_move_from_the_log_to_files_are_neither_lost_nor_doubled() {
 
 #[test]
 fn events_of_files_that_were_removed_have_expired_and_the_others_are_read() {
-    let mut world = World::new();
+    each().into_iter().for_each(read_what_is_left);
+}
+
+fn read_what_is_left(ground: Ground) {
+    let mut world = World::on(ground);
     world.append(60);
     world.storage().flush(LONG).unwrap();
     let events = world.events();
-    let gone: Vec<_> = files(world.folder.path(), "")
-        .into_iter()
-        .filter(|path| path.to_string_lossy().contains("/quarantine/tenant=acme/"))
-        .collect();
+    let gone = world.files("/quarantine/tenant=acme/");
     assert!(gone.len() > 1);
-    gone.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    gone.iter().for_each(|file| world.ground.remove(world.folder.path(), &file.path));
     let held =
         world.model.iter().find(|one| one.tenant == "acme" && one.status == Stored::Quarantined);
     assert_eq!(events.find("acme", held.unwrap().event_id).unwrap(), Lookup::Expired);
@@ -274,11 +280,19 @@ fn events_of_files_that_were_removed_have_expired_and_the_others_are_read() {
 
 #[test]
 fn damage_is_told_and_not_taken_for_an_end() {
-    let mut world = World::new();
+    // Shorter than it was, as long, and longer.
+    for bytes in [|_| 10, |bytes| bytes, |bytes| bytes + 1] {
+        each().into_iter().for_each(|ground| read_damage(ground, bytes));
+    }
+}
+
+fn read_damage(ground: Ground, bytes: fn(usize) -> usize) {
+    let mut world = World::on(ground);
     world.append(60);
     world.storage().flush(LONG).unwrap();
-    for path in files(world.folder.path(), "") {
-        std::fs::write(path, "no parquet").unwrap();
+    for file in world.files("") {
+        let damaged = vec![b'x'; bytes(file.bytes.len())];
+        world.ground.overwrite(world.folder.path(), &file.path, &damaged);
     }
     let mut scan = world.events().scan("acme", Filter::default(), None);
     for _ in 0..2 {

@@ -1,8 +1,9 @@
-//! A storage over a real log, and events whose content follows from their number.
+//! A storage over a real log, in a folder or in a bucket, and events whose content follows from their
+//! number.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use tidegate_storage::{
 };
 use tidegate_types::{Digest, EventId, Finding, Lsn, RuleName, Severity, UnixMillis};
 use tidegate_wal::{Record, RecordBatch, Stored, Wal, WalOptions};
+
+use crate::ground::{File, Ground};
 
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) const BEGIN: u64 = 1_700_000_000_000;
@@ -28,6 +31,7 @@ impl Layouts for ByRevision {
 
 /// A gateway's storage, and what must be in it, by position.
 pub(crate) struct World {
+    pub(crate) ground: Ground,
     running: Option<(Wal, Storage)>,
     /// Events as they came in.
     pub(crate) model: Vec<StoredEvent>,
@@ -35,16 +39,16 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn on(ground: Ground) -> Self {
         // In memory where there is such a file system: the log syncs often.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let mut world = Self { running: None, model: Vec::new(), folder };
+        let mut world = Self { ground, running: None, model: Vec::new(), folder };
         world.open();
         world
     }
 
     fn open(&mut self) {
-        self.running = Some(open(self.folder.path(), 1000).unwrap());
+        self.running = Some(open(&self.ground, self.folder.path(), 1000).unwrap());
     }
 
     pub(crate) fn wal(&self) -> &Wal {
@@ -72,6 +76,11 @@ impl World {
         self.storage().events()
     }
 
+    /// All Parquet files whose paths have a part.
+    pub(crate) fn files(&self, part: &str) -> Vec<File> {
+        self.ground.files(self.folder.path(), part)
+    }
+
     pub(crate) fn append(&mut self, count: u64) {
         let first = self.model.len() as u64;
         let events: Vec<_> = (first..first + count).map(event).collect();
@@ -80,9 +89,14 @@ impl World {
     }
 }
 
-/// Opens what is in a folder.
-pub(crate) fn open(folder: &Path, max_settled: usize) -> Result<(Wal, Storage), OpenError> {
+/// Opens what is in a folder, and on its ground.
+pub(crate) fn open(
+    ground: &Ground,
+    folder: &Path,
+    max_settled: usize,
+) -> Result<(Wal, Storage), OpenError> {
     let mut options = StorageOptions::new(folder.join("storage"));
+    options.bucket = ground.bucket();
     options.flush_bytes = 60_000;
     options.max_open_partitions = 8;
     options.max_settled = max_settled;
@@ -172,24 +186,4 @@ fn append_group(wal: &Wal, events: &[StoredEvent]) {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(wal.append(batch, None)).unwrap();
-}
-
-/// All Parquet files below a folder whose paths have a part.
-pub(crate) fn files(folder: &Path, part: &str) -> Vec<PathBuf> {
-    let mut folders = vec![folder.to_owned()];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "parquet")
-                && path.to_string_lossy().contains(part)
-            {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
 }

@@ -19,7 +19,7 @@ pub struct WalOptions {
     pub directory: PathBuf,
     /// Size of a segment file; 4 KiB to 1 GiB. 64 MiB. A batch must fit into one segment.
     pub segment_bytes: u64,
-    /// Most bytes of all segment files together, at least three segments. 4 GiB. At this size
+    /// Most bytes of all segment files together, at least three segments. 1 GiB. At this size
     /// appends are refused until segments are truncated.
     pub max_bytes: u64,
     /// Free bytes of the file system below which appends are refused. 256 MiB. The reserve is for
@@ -44,7 +44,7 @@ impl WalOptions {
         Self {
             directory: directory.into(),
             segment_bytes: 64 << 20,
-            max_bytes: 4 << 30,
+            max_bytes: 1 << 30,
             low_water_bytes: 256 << 20,
             group_bytes: 8 << 20,
             queue_bytes: 64 << 20,

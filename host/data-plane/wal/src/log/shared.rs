@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidegate_types::{Lsn, UnixMillis};
 
+use crate::log::hold::Holds;
 use crate::log::next::Next;
 use crate::log::options::WalOptions;
 use crate::log::queue::Queue;
@@ -71,8 +72,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Bytes of all segment files, the prepared one included.
     pub(crate) allocated_bytes: AtomicU64,
-    /// Records from this position on are not truncated; `u64::MAX` where nobody holds any.
-    held_from: AtomicU64,
+    /// What is not to be truncated.
+    pub(crate) holds: Arc<Holds>,
     /// One truncation at a time.
     pub(crate) truncating: Mutex<()>,
     index: Mutex<Index>,
@@ -89,7 +90,7 @@ impl Shared {
             next: Next::new(),
             counters: Counters::default(),
             allocated_bytes: AtomicU64::new(allocated),
-            held_from: AtomicU64::new(u64::MAX),
+            holds: Arc::default(),
             truncating: Mutex::new(()),
             index: Mutex::new(index),
             durable: Mutex::new(Durable { end: durable_end, closed: false }),
@@ -121,12 +122,8 @@ impl Shared {
         self.durable_moved.notify_all();
     }
 
-    pub(crate) fn hold_from(&self, lsn: Lsn) {
-        self.held_from.store(lsn.0, Ordering::Release);
-    }
-
     pub(crate) fn releasable(&self, lsn: Lsn) -> Lsn {
-        Lsn(lsn.0.min(self.held_from.load(Ordering::Acquire)))
+        self.holds.lowest().map_or(lsn, |held| held.min(lsn))
     }
 
     pub(crate) fn wait_durable(&self, lsn: Lsn, timeout: Duration) -> Lsn {

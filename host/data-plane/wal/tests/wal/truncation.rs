@@ -64,13 +64,17 @@ fn keys_of_what_went_are_told_once_and_the_rest_is_read() {
 fn what_is_held_stays_until_it_is_let_go() {
     let directory = tempfile::tempdir().unwrap();
     let (wal, _) = filled(directory.path());
-    wal.hold_from(Lsn(40));
+    let (held_early, held_late) = (wal.hold(Lsn(40)), wal.hold(Lsn(70)));
     assert_eq!((wal.releasable(Lsn(30)), wal.releasable(Lsn(100))), (Lsn(30), Lsn(40)));
     wal.truncate_before(Lsn(100), ALL).unwrap();
     let held = first(&wal);
     assert!((1..=40).contains(&held), "{held}");
     assert_eq!(support::read_from(&wal, Lsn(40)).len(), 80);
-    wal.hold_from(Lsn(100));
+    held_early.release_before(Lsn(100));
+    assert_eq!(wal.releasable(Lsn(100)), Lsn(70), "another still holds");
+    held_early.release_before(Lsn(60));
+    drop(held_late);
+    assert_eq!(wal.releasable(Lsn(200)), Lsn(100), "a hold never goes back");
     wal.truncate_before(Lsn(100), ALL).unwrap();
     assert!(first(&wal) > 40);
 }

@@ -9,13 +9,16 @@ use tidegate_catalog::{Catalog, TableCells};
 use tidegate_ingest::Artifacts;
 use tidegate_plugin_host::Table;
 use tidegate_plugin_host::table::{Content, TableCache};
-use tidegate_types::Digest;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::{RevisionDocument, TableVersion};
+use tidegate_types::{Digest, SinkName, TenantId};
+
+use crate::serve::recovery::sinks::Sinks;
 
 pub(super) struct Parts {
     catalog: Arc<Catalog>,
     tables: HashMap<Digest, Arc<Content>>,
+    sinks: Arc<Sinks>,
 }
 
 impl Parts {
@@ -27,6 +30,7 @@ impl Parts {
         document: &RevisionDocument,
         catalog: &Arc<Catalog>,
         cache: &Arc<TableCache>,
+        sinks: &Arc<Sinks>,
     ) -> Result<Self, Vec<ProblemPart>> {
         let (mut tables, mut problems) = (HashMap::new(), Vec::new());
         for (name, TableVersion { digest, .. }) in &document.tables {
@@ -43,7 +47,7 @@ impl Parts {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { catalog: Arc::clone(catalog), tables })
+        Ok(Self { catalog: Arc::clone(catalog), tables, sinks: Arc::clone(sinks) })
     }
 }
 
@@ -66,5 +70,9 @@ impl Artifacts for Parts {
     fn table(&self, version: &TableVersion) -> Result<Arc<Table>, String> {
         let content = self.tables.get(&version.digest).ok_or("the table was not read")?;
         Ok(Arc::new(Table::of(version.generation, Arc::clone(content))))
+    }
+
+    fn sink(&self, tenant: &TenantId, sink: &SinkName) -> Result<(), String> {
+        self.sinks.check(tenant, sink)
     }
 }

@@ -1,4 +1,4 @@
-//! The durable position in the log below which everything is committed.
+//! A durable position in the log: how far somebody has come who reads it.
 //!
 //! A file of 36 bytes, written anew and renamed each time. All integers are little-endian.
 //!
@@ -7,49 +7,56 @@
 //! | 0 | 8 | `TGCOMMIT` |
 //! | 8 | 4 | CRC-32C of everything after this field |
 //! | 12 | 8 | the position |
-//! | 20 | 16 | the first half of SHA-256 over the place of Redis and the prefix of its keys |
+//! | 20 | 16 | the first half of SHA-256 over what it is about: its names, each but the last after its length in 8 bytes |
 //!
-//! A file that is missing, damaged, or about another Redis counts as the beginning of the log: more
-//! than needed is committed again, which changes nothing.
+//! A file that is missing, damaged, or about something else counts as the beginning of the log: who
+//! reads does more than is needed once again.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-use tidegate_types::Lsn;
+use tidegate_types::{Digest, Lsn};
 
 const MAGIC: [u8; 8] = *b"TGCOMMIT";
 const BYTES: usize = 36;
 
 /// The file and what it says.
 #[derive(Clone, Debug)]
-pub(super) struct Cursor {
+pub struct Cursor {
     path: PathBuf,
     about: [u8; 16],
     written: Option<Lsn>,
 }
 
 impl Cursor {
-    /// Answers the cursor and the position that it says.
-    pub(super) fn open(path: PathBuf, place: &str, prefix: &str) -> (Self, Lsn) {
-        let mut hash = Sha256::new();
-        hash.update((place.len() as u64).to_le_bytes());
-        hash.update(place);
-        hash.update(prefix);
+    /// Answers the cursor and the position that it says. `about` are the names of what it is about.
+    #[must_use]
+    pub fn open(path: PathBuf, about: &[&str]) -> (Self, Lsn) {
+        let mut names = Vec::new();
+        for (at, name) in about.iter().enumerate() {
+            if at + 1 < about.len() {
+                names.extend_from_slice(&(name.len() as u64).to_le_bytes());
+            }
+            names.extend_from_slice(name.as_bytes());
+        }
         let mut about = [0; 16];
-        about.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+        about.iter_mut().zip(Digest::of(&names).0).for_each(|(to, from)| *to = from);
         let written = read(&path, about);
         (Self { path, about, written }, written.unwrap_or_default())
     }
 
     /// What the file says, where it says something.
-    pub(super) fn written(&self) -> Option<Lsn> {
+    #[must_use]
+    pub fn written(&self) -> Option<Lsn> {
         self.written
     }
 
     /// Makes a position durable. Blocks for the disk.
-    pub(super) fn write(&mut self, lsn: Lsn) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Where the file cannot be written, synced or renamed; what it said stands.
+    pub fn write(&mut self, lsn: Lsn) -> io::Result<()> {
         let new = self.path.with_extension("new");
         let mut file = File::create(&new)?;
         file.write_all(&encode(lsn, self.about))?;
@@ -81,7 +88,7 @@ mod tests {
     fn what_was_written_is_read_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("commits");
-        let open = |place, prefix| Cursor::open(path.clone(), place, prefix);
+        let open = |place, prefix| Cursor::open(path.clone(), &[place, prefix]);
         assert_eq!(open("a:1", "p").1, Lsn(0));
         for lsn in [7, u64::MAX, 9] {
             open("a:1", "p").0.write(Lsn(lsn)).unwrap();

@@ -1,0 +1,5 @@
+//! Streams that throttle, hang, are cut off, are gone, or never were.
+
+mod answers;
+mod queue;
+mod streams;
