@@ -80,6 +80,8 @@ def variables() -> Dict[str, str]:
 def gateway(**settings: str) -> Any:
     """With keys of its own in Redis. `settings` are variables of its environment, without their prefix."""
     settings.setdefault("REDIS__PREFIX", f"test-{next(_numbers)}:")
+    # A disk that is slow for a moment is not what is tested.
+    settings.setdefault("REDIS__RESPONSE_TIMEOUT", "2s")
     return _connectors().Gateway(
         json.loads((EXAMPLE / "ingest-event.schema.json").read_text()),
         json.loads((EXAMPLE / "revision.json").read_text()),
