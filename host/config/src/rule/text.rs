@@ -114,12 +114,22 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// The file that it is in, where one is named.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.0.strip_prefix(FILE)
+    }
+
+    /// The secret, or where it is.
+    pub(crate) fn as_written(&self) -> &str {
+        &self.0
+    }
+
     /// The secret itself, read from the file where one is named, without white space around it.
     ///
     /// # Errors
     /// Where the file cannot be read, or is empty.
     pub fn reveal(&self) -> Result<String, String> {
-        let Some(path) = self.0.strip_prefix(FILE) else { return Ok(self.0.clone()) };
+        let Some(path) = self.file() else { return Ok(self.0.clone()) };
         let text = std::fs::read_to_string(Path::new(path));
         let text = text.map_err(|error| format!("{path} cannot be read: {error}"))?;
         match text.trim() {

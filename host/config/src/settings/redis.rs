@@ -1,12 +1,12 @@
 //! The Redis that nodes share.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use figment::value::Value;
 
 use crate::rule::choice::Word;
+use crate::rule::text::{Secret, SecretText};
 use crate::rule::{Rule, text_of, time};
 use crate::section::{Base, section};
 
@@ -39,7 +39,7 @@ impl Word for StateStore {
 
 /// The URL of a Redis, or where it is read from. Its `Debug` form hides the password.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct RedisUrl(String);
+pub struct RedisUrl(Secret);
 
 impl RedisUrl {
     /// Nothing was given.
@@ -53,11 +53,13 @@ impl RedisUrl {
     /// # Errors
     /// Where the file cannot be read, or holds no such URL.
     pub fn reveal(&self) -> Result<String, String> {
-        let Some(path) = self.0.strip_prefix(FILE) else { return Ok(self.0.clone()) };
-        let text = std::fs::read_to_string(Path::new(path));
-        let text = text.map_err(|error| format!("{path} cannot be read: {error}"))?;
-        let url = text.trim();
-        if is_url(url) { Ok(url.to_owned()) } else { Err(format!("{path} does not hold {FORM}")) }
+        let url = self.0.reveal()?;
+        let place = self.0.file().unwrap_or("the setting");
+        if url.is_empty() || is_url(&url) {
+            Ok(url)
+        } else {
+            Err(format!("{place} does not hold {FORM}"))
+        }
     }
 }
 
@@ -68,11 +70,13 @@ impl fmt::Debug for RedisUrl {
 }
 
 const FORM: &str = "redis://USER:PASSWORD@HOST:PORT/DATABASE";
-const FILE: &str = "file:";
 
 fn is_url(text: &str) -> bool {
     ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme))
 }
+
+/// How the URL is written: as other secrets are.
+const SECRET: SecretText = SecretText { nothing: "empty: none" };
 
 pub(crate) struct ServerUrl;
 
@@ -84,12 +88,12 @@ impl Rule for ServerUrl {
     }
 
     fn parse(&self, value: &Value) -> Result<RedisUrl, String> {
-        let names_file = |text: &str| text.strip_prefix(FILE).is_some_and(|path| !path.is_empty());
-        let fits = |text: &String| text.is_empty() || is_url(text) || names_file(text);
+        let fits =
+            |url: &Secret| url.is_empty() || url.file().is_some() || is_url(url.as_written());
         // What was written is not quoted: it may hold a password.
         let refused =
             || format!("this is not the URL of a Redis: write \"{FORM}\", or \"file:PATH\"");
-        text_of(value).filter(fits).map(RedisUrl).ok_or_else(refused)
+        SECRET.parse(value).ok().filter(fits).map(RedisUrl).ok_or_else(refused)
     }
 
     fn default_text(&self) -> String {

@@ -15,25 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, SERVER};
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// `$1` is the folder; what follows starts the server. Words on the input say what to do; its end is the
-/// end of the one who asked.
-const KEEPER: &str = r#"
-folder=$1; shift; pid=
-while read -r word; do
-    case $word in
-        start) "$@" >>"$folder/log" 2>&1 </dev/null & pid=$! ;;
-        kill) kill -KILL $pid; wait $pid 2>/dev/null; pid= ;;
-    esac
-    echo
-done
-[ -z "$pid" ] || { kill -KILL $pid; wait $pid; } 2>/dev/null
-rm -rf "$folder"
-"#;
 
 /// A server that runs, or did.
 #[derive(Debug)]
@@ -88,7 +73,7 @@ impl AwsServer {
         let [port, other] = [&free[0], &free[1]]
             .map(|listener| listener.local_addr().expect("a listener has an address").port());
         drop(free);
-        let keeper = Keeper::start(KEEPER, &folder, &command(port, other));
+        let keeper = Keeper::start(SERVER, &folder, &command(port, other));
         let server = Self { folder, port, keeper };
         server.restart();
         server

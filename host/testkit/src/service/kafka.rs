@@ -9,28 +9,10 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, SERVER};
 
 /// How long the broker may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// `$1` is the folder; what follows starts the broker. Words on the input say what to do; its end is
-/// the end of the one who asked.
-const KEEPER: &str = r#"
-folder=$1; shift; pid=
-while read -r word; do
-    case $word in
-        start) "$@" >>"$folder/log" 2>&1 </dev/null & pid=$! ;;
-        stop) kill -TERM $pid; wait $pid 2>/dev/null; pid= ;;
-        kill) kill -KILL $pid; wait $pid 2>/dev/null; pid= ;;
-        freeze) kill -STOP $pid ;;
-        thaw) kill -CONT $pid ;;
-    esac
-    echo
-done
-[ -z "$pid" ] || { kill -KILL $pid; wait $pid; } 2>/dev/null
-rm -rf "$folder"
-"#;
 
 /// A broker that runs.
 #[derive(Debug)]
@@ -101,7 +83,7 @@ impl Kafka {
         assert!(formatted.status.success(), "the broker's folder cannot be made: {told}");
         let mut server = java("kafka.Kafka");
         server.arg(&file);
-        let keeper = Keeper::start(KEEPER, &folder, &server);
+        let keeper = Keeper::start(SERVER, &folder, &server);
         let kafka = Self { folder, port, keeper };
         kafka.restart();
         kafka

@@ -7,6 +7,25 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+/// The script for a server: `$1` is the folder; what follows starts the server. Words on the input say what
+/// to do; its end is the end of the one who asked. A server that stands still takes the signal when it is
+/// let go on.
+pub(crate) const SERVER: &str = r#"
+folder=$1; shift; pid=
+while read -r word; do
+    case $word in
+        start) "$@" >>"$folder/log" 2>&1 </dev/null & pid=$! ;;
+        stop) kill -TERM $pid; wait $pid 2>/dev/null; pid= ;;
+        kill) kill -KILL $pid; wait $pid 2>/dev/null; pid= ;;
+        freeze) kill -STOP $pid ;;
+        thaw) kill -CONT $pid ;;
+    esac
+    echo
+done
+[ -z "$pid" ] || { kill -KILL $pid; wait $pid; } 2>/dev/null
+rm -rf "$folder"
+"#;
+
 /// A shell that listens to words.
 #[derive(Debug)]
 pub(crate) struct Keeper(Mutex<Running>);

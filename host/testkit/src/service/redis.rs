@@ -10,30 +10,13 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, SERVER};
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The password, so that it can be looked for where it should not be.
 const PASSWORD: &str = "s3cr3t-foam";
-
-/// `$1` is the folder; what follows starts the server. Words on the input say what to do; its end is
-/// the end of the one who asked. A server that stands still takes the signal when it is let go on.
-const KEEPER: &str = r#"
-folder=$1; shift; pid=
-while read -r word; do
-    case $word in
-        start) "$@" >>"$folder/log" 2>&1 </dev/null & pid=$! ;;
-        kill) kill -KILL $pid; wait $pid 2>/dev/null; pid= ;;
-        freeze) kill -STOP $pid ;;
-        thaw) kill -CONT $pid ;;
-    esac
-    echo
-done
-[ -z "$pid" ] || { kill -KILL $pid; wait $pid; } 2>/dev/null
-rm -rf "$folder"
-"#;
 
 /// A server that runs.
 #[derive(Debug)]
@@ -71,7 +54,7 @@ impl Redis {
         for (name, value) in settings {
             server.arg(format!("--{name}")).arg(value);
         }
-        let keeper = Keeper::start(KEEPER, &folder, &server);
+        let keeper = Keeper::start(SERVER, &folder, &server);
         let redis = Self { folder, port, keeper };
         redis.restart();
         redis

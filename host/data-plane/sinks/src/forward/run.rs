@@ -130,7 +130,7 @@ impl Run {
         let sink = self.outlet.name().as_str();
         tracing::error!(sink, %why, again_ms, "cannot forward the log");
         self.shared.set_stuck(Some(why.to_string()));
-        self.shared.wait(pause);
+        self.shared.pause(pause);
     }
 
     fn unstuck(&mut self) {
@@ -190,7 +190,7 @@ impl Run {
         let (sink, why) = (self.outlet.name().as_str(), self.outlet.sink().failing());
         let why = why.unwrap_or_default();
         tracing::warn!(sink, errored, again_ms, why, "messages errored and are sent again");
-        self.shared.wait(pause);
+        self.shared.pause(pause);
         self.shared.resent.fetch_add(errored as u64, Ordering::Relaxed);
         self.mending = false;
         // Everything that went to the one before is known.

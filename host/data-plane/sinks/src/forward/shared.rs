@@ -77,9 +77,9 @@ impl Shared {
         std::mem::take(&mut self.state().told)
     }
 
-    /// Waits until something is told, or stopping is asked for, up to a time.
-    pub(super) fn wait(&self, timeout: Duration) {
-        let idle = |state: &mut State| state.told.is_empty() && state.stop.is_none();
+    /// Waits for a time, whatever is told meanwhile; less where stopping is asked for.
+    pub(super) fn pause(&self, timeout: Duration) {
+        let idle = |state: &mut State| state.stop.is_none();
         drop(self.changed.wait_timeout_while(self.state(), timeout, idle));
     }
 
@@ -120,5 +120,22 @@ impl Shared {
             resent: self.resent.load(Ordering::Relaxed),
             stuck: self.state().stuck.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_not_cut_short_by_reports_but_by_the_end() {
+        let shared = Shared::new(Lsn(0));
+        shared.tell(Told { chunk: 0, part: Part::Events, reports: Vec::new() });
+        let (begun, pause) = (Instant::now(), Duration::from_millis(20));
+        shared.pause(pause);
+        assert!(begun.elapsed() >= pause);
+        assert_eq!(shared.heard().len(), 1, "what was told is there still");
+        shared.stop_at(Lsn(0), Instant::now());
+        shared.pause(Duration::from_secs(3600));
     }
 }
