@@ -157,6 +157,7 @@ impl Gateway {
             .arg(&self.data)
             .env("TIDEGATE_INGRESS__ADDRESS", self.addresses.ingress.to_string())
             .env("TIDEGATE_ADMIN__ADDRESS", self.addresses.admin.to_string())
+            .env("TIDEGATE_TELEMETRY__METRICS_ADDRESS", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

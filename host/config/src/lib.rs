@@ -2,7 +2,9 @@
 //!
 //! Sources, the later winning: the defaults, a TOML file, the environment. The environment names
 //! a key `TIDEGATE_SECTION__KEY`, and `data_dir` `TIDEGATE_DATA_DIR`; other variables that begin
-//! with `TIDEGATE_` belong to the command line and are not read here.
+//! with `TIDEGATE_` belong to the command line and are not read here. A text of the file may name a
+//! variable of any name: `"${KAFKA_SERVER}"`, or `"${KAFKA_SERVER:-kafka:9092}"` with what stands for it
+//! where it is not set or empty; `$${` is `${` itself.
 //!
 //! Sizes are written as bytes or like `"64MiB"`, times like `"30s"`. All that is wrong is told at
 //! once: which key, from which source, what is wrong and what to write. Unknown keys are errors.
@@ -35,6 +37,8 @@ pub use settings::serving::{
     LogLevel, Node, OverQuota, Quotas, Tls, Workers,
 };
 
+pub use settings::serving::anonymous::Anonymous;
+pub use settings::serving::telemetry::Telemetry;
 pub use settings::sinks::Sinks;
 pub use settings::sinks::kafka::{Compression, KafkaSink, Linger, SaslMechanism, Switch};
 pub use settings::sinks::kinesis::{Envelope, KinesisSink, Ordering};
@@ -52,6 +56,7 @@ pub struct Config {
     pub workers: Workers,
     pub ingress: Ingress,
     pub admin: Admin,
+    pub anonymous: Anonymous,
     pub tls: Tls,
     pub keys: Keys,
     pub quotas: Quotas,
@@ -67,15 +72,17 @@ pub struct Config {
     pub redis: Redis,
     pub sinks: Sinks,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 /// Calls a macro with every section: the one list of them.
 macro_rules! with_sections {
     ($then:ident) => {
         $then! {
-            node: Node, workers: Workers, ingress: Ingress, admin: Admin, tls: Tls, keys: Keys, quotas: Quotas, jwt: Jwt,
+            node: Node, workers: Workers, ingress: Ingress, admin: Admin, anonymous: Anonymous, tls: Tls, keys: Keys, quotas: Quotas, jwt: Jwt,
             catalog: Catalog, dedup: Dedup, wal: Wal, storage: Storage, plugins: Plugins, compile: Compile,
-            schemas: Schemas, registries: Registries, redis: Redis, sinks: Sinks, log: Log
+            schemas: Schemas, registries: Registries, redis: Redis, sinks: Sinks, log: Log,
+            telemetry: Telemetry
         }
     };
 }
@@ -87,12 +94,7 @@ impl Config {
     /// # Errors
     /// Where the file cannot be read or is not TOML, and where any key is unknown or wrong.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let names_us = |name: &std::ffi::OsString| {
-            name.to_str().is_some_and(|name| name.starts_with(source::PREFIX))
-        };
-        let environment = std::env::vars_os()
-            .filter(|(name, _)| names_us(name))
-            .map(|(name, value)| (lossy(name), lossy(value)));
+        let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
         Self::load_with(path, environment)
     }
 

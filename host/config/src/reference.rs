@@ -9,8 +9,8 @@ use crate::settings::sinks::kafka::KafkaSink;
 use crate::settings::sinks::kinesis::KinesisSink;
 use crate::source::variable;
 use crate::{
-    Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Redis,
-    Registries, Schemas, Sinks, Storage, Tls, Wal, Workers,
+    Admin, Anonymous, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas,
+    Redis, Registries, Schemas, Sinks, Storage, Telemetry, Tls, Wal, Workers,
 };
 
 const HEAD: &str = "| key | default | bounds | meaning |\n|---|---|---|---|\n";
@@ -23,6 +23,10 @@ Made from the declarations of `tidegate-config`; change those, not this.
 Sources, the later winning: the defaults, the TOML file of `tidegate serve --config FILE`, the
 environment. Sizes are bytes or like `\"64MiB\"` (KiB, MiB, GiB, TiB), times like `\"30s\"` (us, ms,
 s, m, h). A key outside of its bounds, or one that is not here, stops the start.
+
+A text of the file may name a variable of the environment, of any name: `\"${KAFKA_SERVER}\"`, or
+`\"${KAFKA_SERVER:-kafka:9092}\"` with what stands for it where it is not set, or empty. `$${` is `${`
+itself.
 
 `data_dir` (variable `TIDEGATE_DATA_DIR`, default `tidegate-data`) is the folder of everything that
 the node keeps.

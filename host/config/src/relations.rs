@@ -235,10 +235,48 @@ pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Probl
             problems.push(Problem { key: format!("storage.{key}"), source, message });
         }
     }
-    let (events, admin) = (config.ingress.address, config.admin.address);
-    if events == admin && events.port() != 0 {
-        let message = format!("ingress.address is {admin} as well: write another port");
-        let source = sources.origin_of("admin", "address");
-        problems.push(Problem { key: "admin.address".to_owned(), source, message });
+    let listeners = [
+        ("ingress", "address", config.ingress.address),
+        ("admin", "address", config.admin.address),
+        ("telemetry", "metrics_address", config.telemetry.metrics_address),
+    ];
+    for (at, (section, key, address)) in listeners.iter().enumerate() {
+        let mut before = listeners.iter().take(at);
+        let same = before.find(|(.., other)| other == address && address.port() != 0);
+        if let Some((other, its_key, _)) = same {
+            let message = format!("{other}.{its_key} is {address} as well: write another port");
+            let source = sources.origin_of(section, key);
+            problems.push(Problem { key: format!("{section}.{key}"), source, message });
+        }
+    }
+    let anonymous = &config.anonymous;
+    let is_path = anonymous.path.starts_with('/')
+        && !anonymous.path.contains(['?', '#', '%', ' ', '{'])
+        && !anonymous.path.starts_with("/v1/");
+    for (key, is_wrong, message) in [
+        (
+            "path",
+            !anonymous.path.is_empty() && !is_path,
+            "this is no path: write one such as /events, outside of /v1/",
+        ),
+        (
+            "tenant",
+            !anonymous.path.is_empty() && anonymous.tenant.is_none(),
+            "this is missing: write whose events they are that come to anonymous.path",
+        ),
+    ] {
+        if is_wrong {
+            let source = sources.origin_of("anonymous", key);
+            let key = format!("anonymous.{key}");
+            problems.push(Problem { key, source, message: message.to_owned() });
+        }
+    }
+    let endpoint = &config.telemetry.otlp_endpoint;
+    let is_url = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme));
+    if !endpoint.is_empty() && !is_url {
+        let message = "this is no URL of a collector: write http://HOST:4318, or nothing";
+        let source = sources.origin_of("telemetry", "otlp_endpoint");
+        let key = "telemetry.otlp_endpoint".to_owned();
+        problems.push(Problem { key, source, message: message.to_owned() });
     }
 }

@@ -178,8 +178,8 @@ pub(crate) fn keys_of() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 fn sections() -> Vec<(&'static str, &'static [&'static str])> {
     use crate::{
-        Admin, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas, Redis,
-        Registries, Schemas, Sinks, Storage, Tls, Wal, Workers,
+        Admin, Anonymous, Catalog, Compile, Dedup, Ingress, Jwt, Keys, Log, Node, Plugins, Quotas,
+        Redis, Registries, Schemas, Sinks, Storage, Telemetry, Tls, Wal, Workers,
     };
     macro_rules! list {
         ($($field:ident: $section:ident),+) => { vec![$(($section::NAME, $section::KEYS)),+] };

@@ -1,12 +1,17 @@
 //! Where values come from: the file and the environment, merged by figment, which remembers for
 //! each value where it was found.
 
+mod names;
+
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+
+use names::Names;
 
 use crate::section::keys_of;
 use crate::{ConfigError, Problem};
@@ -48,17 +53,29 @@ impl Sources {
         environment: impl IntoIterator<Item = (String, String)>,
         problems: &mut Vec<Problem>,
     ) -> Result<Self, ConfigError> {
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
         let mut figment = Figment::new();
         let path = file.as_ref().map(|file| file.path.clone()).unwrap_or_default();
         if let Some(file) = file {
-            figment = figment.merge(file);
+            let given: HashMap<_, _> =
+                environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let mut names = Names { given, path: &path, problems: &mut *problems };
+            let mut data = file.data()?;
+            for dict in data.values_mut() {
+                names.resolve_all(dict, "");
+            }
+            // What a text that cannot be read would have been is not known to the rules.
+            if !problems.is_empty() {
+                return Err(ConfigError::Invalid(std::mem::take(problems)));
+            }
+            figment = figment.merge(Resolved { path: path.clone(), data });
         }
         figment = figment.merge(Environment::collect(environment, problems));
-        let syntax = |error: figment::Error| {
-            let message = error.to_string().trim_end().to_owned();
-            ConfigError::Syntax { path: path.clone(), message }
-        };
-        let values = figment.find_value("").map_err(syntax)?.into_dict().unwrap_or_default();
+        let values = figment
+            .find_value("")
+            .map_err(|error| syntax(&path, &error))?
+            .into_dict()
+            .unwrap_or_default();
         Ok(Self { figment, values })
     }
 
@@ -88,13 +105,31 @@ pub(crate) fn variable(section: &str, key: &str) -> String {
     format!("{PREFIX}{section}{separator}{key}").to_ascii_uppercase()
 }
 
-impl Provider for File {
+impl File {
+    fn data(&self) -> Result<Map<Profile, Dict>, ConfigError> {
+        Toml::string(&self.text).data().map_err(|error| syntax(&self.path, &error))
+    }
+}
+
+/// figment's message, without the blank lines at its end.
+fn syntax(path: &Path, error: &figment::Error) -> ConfigError {
+    let message = error.to_string().trim_end().to_owned();
+    ConfigError::Syntax { path: path.to_owned(), message }
+}
+
+/// A file whose texts name no variables any more.
+struct Resolved {
+    path: PathBuf,
+    data: Map<Profile, Dict>,
+}
+
+impl Provider for Resolved {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.path.display().to_string())
     }
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Toml::string(&self.text).data()
+        Ok(self.data.clone())
     }
 }
 

@@ -100,6 +100,32 @@ fn the_file_wins_over_defaults_and_the_environment_over_the_file() {
 }
 
 #[test]
+fn texts_of_the_file_may_name_variables() {
+    let file = r#"
+        [node]
+        name = "${HOST_NAME:-lonely}"
+        [telemetry]
+        metrics_address = "127.0.0.1:${METRICS_PORT:-8001}"
+        [[sinks.kafka]]
+        name = "events"
+        bootstrap = "${KAFKA_SERVER:-kafka:9092}"
+        topic = "${KAFKA_TOPIC}"
+    "#;
+    let config = with_environment(file, &[("KAFKA_TOPIC", "t"), ("METRICS_PORT", "9")]).unwrap();
+    assert_eq!(config.node.name, "lonely");
+    assert_eq!(config.telemetry.metrics_address.port(), 9);
+    let sink = &config.sinks.kafka[0];
+    assert_eq!((sink.bootstrap.as_str(), sink.topic.as_str()), ("kafka:9092", "t"));
+    assert_eq!(
+        complaints(file, &[]),
+        [
+            "sinks.kafka[0].topic @ tidegate.toml: the variable KAFKA_TOPIC is not set: set it, or write \
+          ${KAFKA_TOPIC:-DEFAULT}"
+        ]
+    );
+}
+
+#[test]
 fn wrong_values_are_told_with_what_to_write() {
     let size =
         "is not a size: write bytes, or a number with KiB, MiB, GiB or TiB, such as \"64MiB\"";
@@ -179,19 +205,19 @@ fn wrong_values_are_told_with_what_to_write() {
         (
             "ingress",
             "endpoints = []",
-            "the list is empty: write one or more of events, receipts, batch, ping, health, livez, readyz, openapi"
+            "the list is empty: write one or more of events, receipts, batch, ping, health, livez, readyz, openapi, metrics"
                 .to_owned(),
         ),
         (
             "ingress",
             "endpoints = [\"events\", \"admin\"]",
-            "`admin` is not known: write a list of events, receipts, batch, ping, health, livez, readyz, openapi"
+            "`admin` is not known: write a list of events, receipts, batch, ping, health, livez, readyz, openapi, metrics"
                 .to_owned(),
         ),
         (
             "ingress",
             "endpoints = { a = 1 }",
-            "this is no list: write a list of events, receipts, batch, ping, health, livez, readyz, openapi"
+            "this is no list: write a list of events, receipts, batch, ping, health, livez, readyz, openapi, metrics"
                 .to_owned(),
         ),
         ("ingress", "in_flight_status = 500", "`500` is not known: write 409 or 503".to_owned()),
@@ -228,7 +254,7 @@ fn unknown_keys_and_sections_are_told() {
         "log = 1\n",
         "log @ tidegate.toml: this is a section: write `[log]` and its keys below",
     );
-    let sections = "node, workers, ingress, admin, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, redis, sinks, log";
+    let sections = "node, workers, ingress, admin, anonymous, tls, keys, quotas, jwt, catalog, dedup, wal, storage, plugins, compile, schemas, registries, redis, sinks, log, telemetry";
     let expected = format!(
         "kafka @ tidegate.toml: there is no such section; there are data_dir and {sections}"
     );

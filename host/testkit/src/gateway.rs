@@ -30,6 +30,8 @@ pub struct Gateway {
     pub ingress: String,
     /// `HOST:PORT` of the listener for administration.
     pub admin: String,
+    /// `HOST:PORT` of the listener for metrics.
+    pub metrics: String,
 }
 
 /// The binary that the build has made beside the tests.
@@ -113,7 +115,7 @@ impl Gateway {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let any = || "127.0.0.1:0".to_owned();
-        let (ingress, admin) = (any(), any());
+        let (ingress, admin, metrics) = (any(), any(), any());
         Self {
             folder,
             _temporary: temporary,
@@ -123,6 +125,7 @@ impl Gateway {
             child: None,
             ingress,
             admin,
+            metrics,
         }
     }
 
@@ -148,6 +151,7 @@ impl Gateway {
             .arg(&self.folder)
             .env("TIDEGATE_INGRESS__ADDRESS", &self.ingress)
             .env("TIDEGATE_ADMIN__ADDRESS", &self.admin)
+            .env("TIDEGATE_TELEMETRY__METRICS_ADDRESS", &self.metrics)
             .envs(self.settings.iter().map(|(name, value)| (format!("TIDEGATE_{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -177,12 +181,14 @@ impl Gateway {
     fn is_ready(&mut self) -> bool {
         let Ok(text) = std::fs::read(self.folder.join("addresses.json")) else { return false };
         let addresses: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-        let (Some(ingress), Some(admin)) =
-            (addresses["ingress"].as_str(), addresses["admin"].as_str())
+        let address = |name: &str| addresses[name].as_str().map(str::to_owned);
+        let (Some(ingress), Some(admin), Some(metrics)) =
+            (address("ingress"), address("admin"), address("metrics"))
         else {
             return false;
         };
-        (self.ingress, self.admin) = (ingress.to_owned(), admin.to_owned());
+        (self.ingress, self.admin, self.metrics) = (ingress, admin, metrics);
+        let ingress = &self.ingress;
         let connection = self.open(ingress).and_then(|mut connection| {
             connection.send(self.preface)?;
             Ok(connection)
@@ -310,6 +316,25 @@ impl Gateway {
         let authorization = format!("Bearer {}", token.trim());
         let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
         self.open(&self.admin)?.request(method, path, &headers, body)
+    }
+
+    /// What the node tells Prometheus.
+    #[must_use]
+    pub fn scrape(&self) -> String {
+        let connection = Connection::open(&self.metrics);
+        let answer = connection.and_then(|mut c| c.request("GET", "/metrics", &[], b""));
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
+    }
+
+    /// The value of a series, as [`Gateway::scrape`] has it; 0 where it is not there.
+    #[must_use]
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.scrape();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
     /// What the node says of itself.

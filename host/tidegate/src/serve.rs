@@ -20,6 +20,7 @@ use tidegate_admin_api::{AdminState, AdminToken, DataPlane as _};
 use tidegate_catalog::{ArtifactName, BuiltinComponent, Catalog, NodeReport};
 use tidegate_config::{Config, LogFormat};
 use tidegate_ingest::Gateway;
+use tidegate_notices::Notices;
 use tidegate_plugin_host::PluginHost;
 use tidegate_storage::Storage;
 use tidegate_types::Digest;
@@ -30,6 +31,7 @@ use tracing_subscriber::EnvFilter;
 use converge::membership;
 use data_plane::Node;
 use listeners::signals::{Signals, hang_ups};
+use listeners::telemetry;
 #[cfg(feature = "kafka")]
 pub(crate) use recovery::sinks::kafka_options;
 
@@ -67,6 +69,7 @@ struct Parts {
     admin: AdminState,
     node: Arc<Node>,
     storage: Arc<Storage>,
+    notices: Option<Notices>,
     wal: Wal,
     /// How this node reports itself to those that share its catalog.
     report: NodeReport,
@@ -77,9 +80,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Listening first: a port that is taken is told before anything else is touched.
     let ingress = listeners::bind(config.ingress.address).await?;
     let admin_listener = listeners::bind(config.admin.address).await?;
+    let metrics = listeners::bind(config.telemetry.metrics_address).await?;
     let secured = listeners::open(&config)?;
     let parts = open(&config, ingress.local_addr()?).await?;
-    listeners::write_addresses(&config.data_dir, &secured, &ingress, &admin_listener)?;
+    let bound = [&ingress, &admin_listener, &metrics];
+    listeners::write_addresses(&config.data_dir, &secured, bound)?;
+    let (measuring, exporting) = telemetry::start(&parts.node, metrics);
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(tidegate_ingest::http::serve(
         Arc::clone(&parts.gateway),
@@ -131,8 +137,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let administered = administering.await;
     in_force::last_used::tell(&parts.node).await;
     // What was acknowledged is published and sealed however the listeners ended.
-    close(&parts.node, parts.storage, parts.wal, &config).await?;
+    close(&parts.node, (parts.storage, parts.notices), parts.wal, &config).await?;
     parts.node.sinks.close().await;
+    exporting.close().await;
+    measuring.abort();
     membership::leave(Arc::clone(&parts.node.catalog), parts.report).await;
     served?.context("the ingress listener failed")?;
     Ok(administered??)
@@ -141,7 +149,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 /// Publishes what is durable and seals the log.
 async fn close(
     node: &Arc<Node>,
-    storage: Arc<Storage>,
+    (storage, notices): (Arc<Storage>, Option<Notices>),
     wal: Wal,
     config: &Config,
 ) -> anyhow::Result<()> {
@@ -153,6 +161,9 @@ async fn close(
             tracing::warn!(%error, "stored events stay in the log until the next start");
         }
         storage.close();
+        if let Some(notices) = notices {
+            notices.close();
+        }
         wal.seal_and_close();
     });
     closed.await.context("closing failed")?;
@@ -169,6 +180,7 @@ async fn raised(mut stopped: watch::Receiver<bool>) {
 async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     let folder = &config.data_dir;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let telemetry = telemetry::Telemetry::open(config)?;
     let catalog = open_catalog(config).await?;
     let plugins =
         PluginHost::new(options::plugins(config)?).context("the plugin host cannot start")?;
@@ -184,6 +196,7 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     // The log's lock says by now that no other process serves the folder.
     let report = membership::join(config, &catalog, ingress).await?;
     let storage = Arc::new(storage);
+    let notices = recovery::sinks::notices::start(config, &sinks, &storage)?;
     let buckets = recovery::redis::buckets(config, link.as_ref());
     let receipts = Arc::new(again::receipts::StoredReceipts(Arc::clone(&storage)));
     let gateway = Gateway::new(
@@ -196,13 +209,17 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     )
     .context("the thread for shadows cannot be started")?
     .with_sinks(Arc::clone(sinks.outlets()));
-    let gateway = Arc::new(match options::tokens::open(config)? {
+    let gateway = match options::tokens::open(config)? {
         Some(tokens) => gateway.with_tokens(tokens),
+        None => gateway,
+    };
+    let gateway = Arc::new(match telemetry.spans() {
+        Some(spans) => gateway.with_spans(spans),
         None => gateway,
     });
     let settings = (options::schemas(config), options::quotas(config)?);
     let stores = (storage.clone(), wal.clone(), link, sinks);
-    let node = Node::new(&catalog, Arc::new(plugins), &gateway, stores, settings);
+    let node = Node::new(&catalog, Arc::new(plugins), &gateway, stores, settings, telemetry);
     let node = Arc::new(node);
     let (data_plane, builtins) = (Arc::clone(&node) as _, builtins()?);
     let name = config.node.name.clone();
@@ -216,7 +233,7 @@ async fn open(config: &Config, ingress: SocketAddr) -> anyhow::Result<Parts> {
     node.publish(None).await.context("the active revisions cannot be put in force")?;
     admin.catch_up().await.context("followed tables cannot be read")?;
     admin.resume_jobs().await.context("jobs that ran cannot be read")?;
-    Ok(Parts { gateway, admin, node, storage, wal, report })
+    Ok(Parts { gateway, admin, node, storage, notices, wal, report })
 }
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Arc<Catalog>> {

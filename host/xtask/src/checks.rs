@@ -23,7 +23,7 @@ Usage: cargo xtask test
 
 Runs the rules of the repository, the formatter's check, the linter with warnings as errors, the
 linter of the OpenAPI documents, a build of everything, and all tests, also those of the connectors
-for Python and TypeScript and of the example that is made with the first. Every step runs, also where
+for Python and TypeScript and of the examples that are made with the first. Every step runs, also where
 one before has failed.
 
 The last line is `N passed, N failed`: the sum over all test programs; a step without tests of its
@@ -118,7 +118,7 @@ impl Report {
 fn told(name: &str, failure: Failure) -> String {
     match failure {
         Failure::Message(message) => format!("{name}: {message}"),
-        Failure::Usage(_) | Failure::Reported => name.to_owned(),
+        Failure::Usage(_) | Failure::Reported | Failure::Ended(_) => name.to_owned(),
     }
 }
 
@@ -157,6 +157,7 @@ fn all_steps() -> Result<Report, Failure> {
         let schemathesis = contract::schemathesis();
         let kafka = packages::kafka();
         let python = packages::python();
+        let promtool = packages::promtool();
         eprintln!("-- tests");
         let mut tests = shell::cargo();
         tests.args(["test", "--workspace", "--no-fail-fast"]).args(SERVICES);
@@ -166,6 +167,10 @@ fn all_steps() -> Result<Report, Failure> {
         if let Ok(jars) = &kafka {
             tests.env("TIDEGATE_TEST_KAFKA", jars);
         }
+        if let Ok(program) = &promtool {
+            tests.env("TIDEGATE_TEST_PROMTOOL", program);
+        }
+        report.step("promtool", promtool.map(drop));
         report.step("Schemathesis", schemathesis.map(drop));
         report.step("Kafka", kafka.map(drop));
         if let Ok(programs) = &python {

@@ -57,7 +57,7 @@ const COMMANDS: [Command; 7] = [
     },
     Command {
         name: "services",
-        summary: "start PostgreSQL, Redis, an OIDC and an S3 server to try things with, until Ctrl-C",
+        summary: "start PostgreSQL, Redis, Kafka, servers of AWS, … to try things with, or for a command",
         help: services::HELP,
         run: services::run,
     },
@@ -83,7 +83,9 @@ fn main() -> ExitCode {
         eprint!("xtask: there is no command `{name}`\n\n{}", overview());
         return ExitCode::from(2);
     };
-    if rest.iter().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
+    // What stands behind `--` is for another program.
+    let mut ours = rest.iter().take_while(|argument| *argument != "--");
+    if ours.any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
         print!("{}", command.help);
         return ExitCode::SUCCESS;
     }
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         }
         // The child has said what is wrong, and a test run's last line is its sum.
         Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Ended(status)) => ExitCode::from(status),
         Err(Failure::Message(message)) => {
             eprintln!("xtask {name}: {message}");
             ExitCode::FAILURE

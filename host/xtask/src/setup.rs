@@ -78,8 +78,13 @@ fn install(package: &str, what: &str) -> Result<(), Failure> {
     if shell::run_quietly(&mut as_root(&install)).is_ok() {
         return Ok(());
     }
-    shell::run_quietly(&mut as_root(&["apt-get", "update"]))?;
+    debian_lists()?;
     shell::run_quietly(&mut as_root(&install))
+}
+
+/// What packages Debian has now.
+fn debian_lists() -> Result<(), Failure> {
+    shell::run_quietly(&mut as_root(&["apt-get", "update"]))
 }
 
 /// The server of PostgreSQL, which Debian does not put on the path, by apt-get where it is missing.

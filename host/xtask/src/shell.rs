@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Message(String),
     /// It failed and the reader has been told.
     Reported,
+    /// The command that it was asked to run has ended with this status, and has said why.
+    Ended(u8),
 }
 
 impl Failure {
@@ -65,7 +67,7 @@ pub(crate) fn cargo() -> Command {
 /// has. Nothing heavy that others are built without.
 pub(crate) const SERVICES: [&str; 2] = [
     "--features",
-    "tidegate/postgres,tidegate/redis,tidegate/oci,tidegate/jwt,tidegate/tls,tidegate/kafka,tidegate/kinesis,tidegate/s3",
+    "tidegate/postgres,tidegate/redis,tidegate/oci,tidegate/jwt,tidegate/tls,tidegate/kafka,tidegate/kinesis,tidegate/s3,tidegate/otlp",
 ];
 
 /// Builds programs of the workspace; answers the folder that they are in. With `--workspace`
@@ -98,6 +100,19 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::message(format!("`{}` ended with {status}", text(command))))
+    }
+}
+
+/// Runs a program to its end, whose status is then ours.
+///
+/// # Errors
+/// Where it cannot be started, or ends with another status than 0.
+pub(crate) fn run_for_status(command: &mut Command) -> Result<(), Failure> {
+    let status = command.status().map_err(|error| cannot_start(command, &error))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure::Ended(u8::try_from(code).unwrap_or(1))),
+        None => Err(Failure::message(format!("`{}` ended with {status}", text(command)))),
     }
 }
 
@@ -152,6 +167,9 @@ mod tests {
         };
         assert!(message.contains("exit status: 3") && message.contains("broken"), "{message}");
         assert!(run(&mut Command::new("no-such-program-anywhere")).is_err());
+        let mut command = Command::new("sh");
+        assert_eq!(run_for_status(command.args(["-c", "exit 3"])), Err(Failure::Ended(3)));
+        assert_eq!(run_for_status(&mut Command::new("true")), Ok(()));
         assert!(!succeeds(&mut Command::new("no-such-program-anywhere")));
     }
 }

@@ -24,7 +24,11 @@ fn program() -> PathBuf {
 /// A gateway with a tenant that has something of everything.
 fn start() -> (Gateway, Tenant) {
     // Wrong credentials are what this is about: none are to be answered 429.
-    let gateway = Gateway::start_with(&[("INGRESS__MAX_AUTH_FAILURES", "1000000")]);
+    let gateway = Gateway::start_with(&[
+        ("INGRESS__MAX_AUTH_FAILURES", "1000000"),
+        // All that the document has.
+        ("INGRESS__ENDPOINTS", "events,receipts,batch,ping,health,livez,readyz,openapi,metrics"),
+    ]);
     let tenant = Tenant::create(&gateway, "acme");
     tenant.schema(&gateway, "flight", &json!({ "type": "object" }));
     tenant.table(&gateway, "planes", "tailnum,seats\nN1,180\n");

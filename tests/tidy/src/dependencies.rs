@@ -9,7 +9,7 @@ use crate::tree::Tree;
 
 /// Heavy dependencies, each with the folders whose crates may use it. Programs under `tests/`, and
 /// dev-dependencies, may use them all: tests read what the gateway wrote.
-const HEAVY: [(&str, &[&str]); 18] = [
+const HEAVY: [(&str, &[&str]); 20] = [
     ("wasmtime", &["host/data-plane/plugin-host"]),
     ("wasmtime-wasi", &["host/data-plane/plugin-host"]),
     ("arrow", &["host/data-plane/storage", "examples/quickstart"]),
@@ -29,9 +29,12 @@ const HEAVY: [(&str, &[&str]); 18] = [
             "host/control-plane/distribution",
             "host/data-plane/identity",
             "host/data-plane/storage",
+            "host/telemetry",
             "sdk/connector/rust",
         ],
     ),
+    ("opentelemetry-proto", &["host/telemetry"]),
+    ("prost", &["host/telemetry"]),
     ("jsonwebtoken", &["host/data-plane/identity"]),
     ("ring", &["host/data-plane/identity"]),
     ("tokio-rustls", &["host/tls"]),

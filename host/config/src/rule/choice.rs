@@ -1,7 +1,5 @@
 //! Rules of values that are one, or some, of a few words.
 
-use std::marker::PhantomData;
-
 use figment::value::Value;
 
 use super::{Rule, quoted, text_of};
@@ -46,11 +44,11 @@ impl<T: Word> Rule for OneOf<T> {
     }
 }
 
-/// A list of words, at least one; in the environment joined by commas. The default is all.
-pub(crate) struct SomeOf<T>(PhantomData<fn() -> T>);
+/// A list of words, at least one; in the environment joined by commas. The default is all but these.
+pub(crate) struct SomeOf<T: 'static>(&'static [T]);
 
-pub(crate) fn some_of<T: Word>() -> SomeOf<T> {
-    SomeOf(PhantomData)
+pub(crate) fn some_of<T: Word>(but: &'static [T]) -> SomeOf<T> {
+    SomeOf(but)
 }
 
 fn parse_words<T: Word>(texts: &[String]) -> Result<Vec<T>, String> {
@@ -73,7 +71,8 @@ impl<T: Word> Rule for SomeOf<T> {
     type Out = Vec<T>;
 
     fn default(&self, _: &Base) -> Vec<T> {
-        T::ALL.iter().map(|(_, value)| *value).collect()
+        let all = T::ALL.iter().map(|(_, value)| *value);
+        all.filter(|value| !self.0.contains(value)).collect()
     }
 
     fn parse(&self, value: &Value) -> Result<Vec<T>, String> {
@@ -92,7 +91,9 @@ impl<T: Word> Rule for SomeOf<T> {
     }
 
     fn default_text(&self) -> String {
-        "all".to_owned()
+        let named = |(word, value): &(&'static str, T)| self.0.contains(value).then_some(*word);
+        let but: Vec<_> = T::ALL.iter().filter_map(named).collect();
+        if but.is_empty() { "all".to_owned() } else { format!("all but {}", but.join(", ")) }
     }
 
     fn bounds_text(&self) -> String {

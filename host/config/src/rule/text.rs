@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use figment::value::Value;
-use tidegate_types::TenantId;
+use tidegate_types::{SinkName, TenantId};
 
 use super::{Rule, quoted, text_of};
 use crate::section::Base;
@@ -71,33 +71,92 @@ impl<T: FromStr> Rule for Named<T> {
     }
 }
 
-/// A list of tenants; empty for all.
-pub(crate) struct Tenants;
+/// A list of texts of one form; in the environment joined by commas.
+pub(crate) struct ListOf<T> {
+    /// One of them.
+    pub(crate) one: &'static str,
+    pub(crate) read: fn(&str) -> Option<T>,
+    /// What it means to give none.
+    pub(crate) nothing: &'static str,
+    /// For the reference.
+    pub(crate) form: &'static str,
+}
 
-impl Rule for Tenants {
-    type Out = Vec<TenantId>;
+/// Tenants.
+pub(crate) const TENANTS: ListOf<TenantId> = ListOf {
+    one: "tenant: write their ids",
+    read: |text| TenantId::new(text).ok(),
+    nothing: "all",
+    form: "a list of their ids",
+};
 
-    fn default(&self, _: &Base) -> Vec<TenantId> {
+impl<T> Rule for ListOf<T> {
+    type Out = Vec<T>;
+
+    fn default(&self, _: &Base) -> Vec<T> {
         Vec::new()
     }
 
-    fn parse(&self, value: &Value) -> Result<Vec<TenantId>, String> {
-        let texts: Option<Vec<String>> = value
-            .as_array()
-            .filter(|list| list.len() <= MOST_TEXTS)
-            .and_then(|list| list.iter().map(text_of).collect());
-        let texts =
-            texts.ok_or_else(|| format!("this is no list of at most {MOST_TEXTS} tenants"))?;
-        let refused = |text: &String| format!("`{text}` is no tenant: write their ids");
-        texts.iter().map(|text| TenantId::new(text).map_err(|_| refused(text))).collect()
+    fn parse(&self, value: &Value) -> Result<Vec<T>, String> {
+        let texts: Option<Vec<String>> = match value {
+            Value::String(_, text) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                Some(parts.map(str::to_owned).collect())
+            }
+            other => other.as_array().and_then(|list| list.iter().map(text_of).collect()),
+        };
+        let texts = texts.filter(|texts| texts.len() <= MOST_TEXTS);
+        let texts = texts.ok_or_else(|| format!("this is no list of at most {MOST_TEXTS}"))?;
+        let refused = |text: &String| format!("`{text}` is no {}", self.one);
+        texts.iter().map(|text| (self.read)(text).ok_or_else(|| refused(text))).collect()
     }
 
     fn default_text(&self) -> String {
-        "all".to_owned()
+        self.nothing.to_owned()
     }
 
     fn bounds_text(&self) -> String {
-        "a list of their ids".to_owned()
+        self.form.to_owned()
+    }
+}
+
+/// A name with a type of its own, or none.
+pub(crate) struct Optional<T> {
+    /// `is no …`
+    pub(crate) what: &'static str,
+    pub(crate) read: fn(&str) -> Option<T>,
+    /// For the reference.
+    pub(crate) form: &'static str,
+}
+
+pub(crate) const TENANT: Optional<TenantId> =
+    Optional { what: "tenant's id", read: |text| TenantId::new(text).ok(), form: "its id" };
+
+pub(crate) const SINK: Optional<SinkName> =
+    Optional { what: "name of a sink", read: |text| text.parse().ok(), form: "its name" };
+
+impl<T> Rule for Optional<T> {
+    type Out = Option<T>;
+
+    fn default(&self, _: &Base) -> Option<T> {
+        None
+    }
+
+    fn parse(&self, value: &Value) -> Result<Option<T>, String> {
+        let refused = || format!("{} is no {}", quoted(value), self.what);
+        match text_of(value) {
+            Some(text) if text.is_empty() => Ok(None),
+            Some(text) => (self.read)(&text).map(Some).ok_or_else(refused),
+            None => Err(refused()),
+        }
+    }
+
+    fn default_text(&self) -> String {
+        "none".to_owned()
+    }
+
+    fn bounds_text(&self) -> String {
+        self.form.to_owned()
     }
 }
 

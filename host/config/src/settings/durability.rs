@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidegate_types::SinkName;
+
 use crate::rule::choice::OneOf;
-use crate::rule::text::{Secret, SecretText};
+use crate::rule::text::{SINK, Secret, SecretText};
 use crate::rule::{UnderDataDir, count, size, time};
 use crate::section::section;
 use crate::settings::bucket::{ACCESS_KEY_ID, ENDPOINT, REGION, URL};
@@ -70,6 +72,9 @@ section! {
         connect_timeout: Duration = time("5s", "10ms", "1m");
         /// How long one request to it may take, with a whole file; it is tried three more times.
         request_timeout: Duration = time("60s", "100ms", "10m");
+        /// The sink that is told of each published file, by its name in `[[sinks.…]]`: a CloudEvent of the type
+        /// `tidegate.data.published`.
+        notify: Option<SinkName> = SINK;
         /// How old an event may become before it is published.
         flush_after: Duration = time("5s", "10ms", "1h");
         /// Bytes of memory that unpublished events may take, about.

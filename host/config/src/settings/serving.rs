@@ -1,5 +1,8 @@
 //! Who the node is, what it listens on, and what it tells.
 
+pub(crate) mod anonymous;
+pub(crate) mod telemetry;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,7 +46,7 @@ section! {
         /// asked for where it is empty.
         tls_client_ca: Option<PathBuf> = OptionalFile;
         /// The endpoints that it exposes; others answer 404.
-        endpoints: Vec<Endpoint> = some_of();
+        endpoints: Vec<Endpoint> = some_of(&[Endpoint::Metrics]);
         /// Bytes of a request's body after decompression.
         max_body_bytes: usize = size("4MiB", "1KiB", "256MiB");
         /// Bytes after decompression for each compressed byte.
@@ -180,6 +183,8 @@ pub enum Endpoint {
     Readyz,
     /// `GET /openapi.json`.
     Openapi,
+    /// `GET /metrics`, for those who read it here and not at its own address. Anybody can.
+    Metrics,
 }
 
 impl Word for Endpoint {
@@ -192,6 +197,7 @@ impl Word for Endpoint {
         ("livez", Self::Livez),
         ("readyz", Self::Readyz),
         ("openapi", Self::Openapi),
+        ("metrics", Self::Metrics),
     ];
 }
 

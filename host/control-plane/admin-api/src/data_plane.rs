@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tidegate_catalog::{CasePolicy, StoredRevision, TableCells};
+use tidegate_telemetry::Page;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, RuleName, TenantId, UnixMillis};
@@ -107,8 +108,8 @@ pub trait DataPlane: Send + Sync + 'static {
     /// The last lines that a tenant's rules logged on this node, the oldest first, as JSON objects.
     fn plugin_log(&self, tenant: &TenantId, wanted: &LogRequest) -> Vec<Value>;
 
-    /// What is measured, as text for Prometheus.
-    fn metrics(&self) -> String;
+    /// What is measured.
+    fn page(&self) -> Page;
 
     /// The quarantine of this node.
     fn workbench(&self) -> &dyn Workbench;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ahash::RandomState;
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::dedup as metrics;
 use tidegate_types::TenantId;
 
 pub use guards::{HeldKeys, LoggedKeys, SentKeys};
@@ -97,19 +99,16 @@ impl Keys {
         }
     }
 
-    /// Counters as text for Prometheus.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
+    /// Tells its counters.
+    pub fn report(&self, page: &mut Page) {
+        page.put(&metrics::FAILING, &[], self.failing().is_some());
         match &self.0 {
             Place::Local(dedup) => {
                 let stats = dedup.stats();
-                let name = "tidegate_dedup_keys";
-                let about = "Keys that this process holds.";
-                let held = stats.keys;
-                let text = stats.prometheus();
-                format!("{text}# HELP {name} {about}\n# TYPE {name} gauge\n{name} {held}\n")
+                stats.report(page);
+                page.put(&metrics::KEYS, &[], stats.keys);
             }
-            Place::Shared(store) => store.prometheus(),
+            Place::Shared(store) => store.report(page),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Counters of the store, for metrics and status pages.
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::dedup as metrics;
+
 /// What the store holds and what it has answered since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DedupStats {
@@ -32,12 +35,8 @@ pub struct DedupStats {
 }
 
 impl DedupStats {
-    /// What was answered and settled, as text for Prometheus.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
-        let mut out = "# HELP tidegate_dedup_claims_total Idempotency keys that requests asked \
-                       for, by the answer.\n# TYPE tidegate_dedup_claims_total counter\n"
-            .to_owned();
+    /// Tells what was answered and settled.
+    pub fn report(&self, page: &mut Page) {
         for (outcome, count) in [
             ("new", self.new),
             ("repeated", self.own),
@@ -46,24 +45,12 @@ impl DedupStats {
             ("in_flight", self.in_flight),
             ("full", self.full),
         ] {
-            let line = format!("tidegate_dedup_claims_total{{outcome=\"{outcome}\"}} {count}\n");
-            out.push_str(&line);
+            page.put(&metrics::CLAIMS, &[outcome], count);
         }
-        for (name, help, count) in [
-            ("committed", "Keys whose event became durable.", self.committed),
-            ("released", "Keys that were given back.", self.released),
-            (
-                "reservation_lost",
-                "Claims that did not last until their event was durable.",
-                self.leases_lost,
-            ),
-            ("unknown", "Keys whose outcome was never told.", self.unknown),
-        ] {
-            let name = format!("tidegate_dedup_{name}_total");
-            let text = format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}\n");
-            out.push_str(&text);
-        }
-        out
+        page.put(&metrics::COMMITTED, &[], self.committed);
+        page.put(&metrics::RELEASED, &[], self.released);
+        page.put(&metrics::RESERVATION_LOST, &[], self.leases_lost);
+        page.put(&metrics::UNKNOWN, &[], self.unknown);
     }
 
     /// Adds another shard's counters.

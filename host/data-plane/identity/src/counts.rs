@@ -1,7 +1,9 @@
 //! What became of tokens, counted since the start.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::identity as metrics;
 
 use crate::Refusal;
 
@@ -28,16 +30,12 @@ impl Counts {
         }
     }
 
-    /// As Prometheus reads it. All outcomes are there from the start.
-    pub(crate) fn prometheus(&self, out: &mut String) {
-        out.push_str("# HELP tidegate_tokens_total Bearer tokens by outcome.\n");
-        out.push_str("# TYPE tidegate_tokens_total counter\n");
+    /// All outcomes are there from the start.
+    pub(crate) fn report(&self, page: &mut Page) {
         let accepted = [("verified", &self.verified), ("remembered", &self.remembered)];
         let refused = Refusal::ALL.iter().map(|refusal| refusal.as_str()).zip(&self.refused);
         for (outcome, counter) in accepted.into_iter().chain(refused) {
-            let count = counter.load(Ordering::Relaxed);
-            let line = writeln!(out, "tidegate_tokens_total{{outcome=\"{outcome}\"}} {count}");
-            line.expect("writing to a String does not fail");
+            page.put(&metrics::TOKENS, &[outcome], counter.load(Ordering::Relaxed));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tidegate_telemetry::Page;
 use tidegate_tls::TlsError;
 use tidegate_types::{Digest, UnixMillis};
 
@@ -12,7 +13,7 @@ use crate::cache::Cache;
 use crate::claims::{Claims, Identity};
 use crate::counts::Counts;
 use crate::keys::jwk::Key;
-use crate::keys::keeper::{self, Keeper};
+use crate::keys::keeper::Keeper;
 use crate::keys::transport::Transport;
 use crate::{Bounds, IssuerOptions, Jws, MAX_TOKEN_BYTES, Refusal};
 
@@ -121,17 +122,14 @@ impl Issuers {
         Ok(identity)
     }
 
-    /// Tokens by outcome and the state of issuers' keys, as Prometheus reads them.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
-        let mut out = String::new();
-        self.counts.prometheus(&mut out);
+    /// Tells tokens by outcome and the state of issuers' keys.
+    pub fn report(&self, page: &mut Page) {
+        self.counts.report(page);
         let mut issuers: Vec<_> = self.issuers.iter().collect();
         issuers.sort_unstable_by_key(|(name, _)| *name);
-        let observed =
-            issuers.into_iter().map(|(name, issuer)| (name.as_str(), issuer.keeper.observe()));
-        keeper::prometheus(observed, &mut out);
-        out
+        for (name, issuer) in issuers {
+            issuer.keeper.observe().report(name, page);
+        }
     }
 }
 

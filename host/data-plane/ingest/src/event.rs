@@ -1,7 +1,6 @@
 //! An event on its way: what is known of it so far, or what became of it.
 
 pub(crate) mod context;
-pub(crate) mod trace;
 
 use std::sync::Arc;
 

@@ -1,12 +1,17 @@
 //! What all requests of a node share.
 
-use std::sync::Arc;
+pub mod options;
+
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tidegate_dedup::Keys;
 use tidegate_quota::Buckets;
 use tidegate_sinks::Outlets;
+use tidegate_telemetry::metrics::ingress as metrics;
+use tidegate_telemetry::{Page, PageSource, Spans};
+use tidegate_types::Status;
 use tidegate_wal::Wal;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -14,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::force::snapshot::Snapshot;
 use crate::http::access::Lines;
 use crate::http::receipts::Receipts;
+use crate::observe::Meters;
 use crate::options::IngressOptions;
 use crate::rejudge::shadow::Shadows;
 use crate::stage::authenticate::bearer::BearerTokens;
@@ -32,6 +38,8 @@ pub struct Gateway {
     /// Where events go besides the log.
     pub(crate) sinks: Arc<Outlets>,
     pub(crate) shadows: Shadows,
+    /// Places for connections.
+    pub(crate) connections: Arc<Semaphore>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) failures: Failures,
     pub(crate) lines: Lines,
@@ -41,7 +49,9 @@ pub struct Gateway {
     /// Requests that outlive their clients; draining waits for them.
     pub(crate) tasks: TaskTracker,
     pub health: Health,
-    pub counts: crate::stage::acknowledge::Counts,
+    pub(crate) meters: Meters,
+    /// Who makes the page of metrics, for a listener that serves it.
+    pub(crate) page: OnceLock<PageSource>,
 }
 
 /// Is the node fit to serve?
@@ -95,6 +105,7 @@ impl Gateway {
             sinks: Arc::default(),
             keys,
             wal,
+            connections: Arc::new(Semaphore::new(options.max_connections)),
             in_flight,
             failures: Failures::new(options.max_auth_failures),
             lines: Lines::new(options.access_log, options.access_lines),
@@ -104,7 +115,8 @@ impl Gateway {
             options,
             tasks: TaskTracker::new(),
             health: Health::default(),
-            counts: crate::stage::acknowledge::Counts::default(),
+            meters: Meters::default(),
+            page: OnceLock::new(),
         })
     }
 
@@ -126,10 +138,40 @@ impl Gateway {
         &self.sinks
     }
 
-    /// What became of bearer tokens, as Prometheus reads it; nothing where none are taken.
+    /// The same whose requests are traced.
     #[must_use]
-    pub fn token_metrics(&self) -> String {
-        self.tokens.as_ref().map(|tokens| tokens.metrics()).unwrap_or_default()
+    pub fn with_spans(mut self, spans: Arc<dyn Spans>) -> Self {
+        self.meters.spans = Some(spans);
+        self
+    }
+
+    /// Tells what is measured of requests, events and credentials.
+    pub fn report(&self, page: &mut Page) {
+        page.put(&metrics::READY, &[], self.health.is_ready());
+        let (most, free) =
+            (self.options.max_in_flight_requests, self.in_flight.available_permits());
+        page.put(&metrics::REQUESTS_LIMIT, &[], most);
+        page.put(&metrics::REQUESTS_IN_FLIGHT, &[], most.saturating_sub(free));
+        let connections = self.options.max_connections;
+        let free = self.connections.available_permits();
+        page.put(&metrics::CONNECTIONS, &[], connections.saturating_sub(free));
+        self.meters.report(page);
+        self.keys.report(page);
+        if let Some(tokens) = &self.tokens {
+            tokens.report(page);
+        }
+    }
+
+    /// Has the listener serve metrics where its options expose them.
+    pub fn serve_metrics(&self, source: &PageSource) {
+        // The first stays.
+        drop(self.page.set(Arc::clone(source)));
+    }
+
+    /// How many events had this status since the start.
+    #[must_use]
+    pub fn events(&self, status: Status) -> u64 {
+        self.meters.events.get(status)
     }
 
     /// Puts a snapshot in force for the requests that begin from now on.

@@ -1,9 +1,9 @@
 //! The listener around the pipeline: connections, routes, bodies, answers.
 
 pub(crate) mod access;
+pub(crate) mod anonymous;
 mod answer;
 mod body;
-mod challenge;
 mod client;
 mod outlive;
 pub(crate) mod receipts;

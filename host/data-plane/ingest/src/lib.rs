@@ -9,7 +9,7 @@
 
 mod event;
 pub mod gateway;
-pub mod options;
+mod observe;
 pub mod pipeline;
 pub mod stage;
 
@@ -22,9 +22,10 @@ pub use force::keys::{ApiKey, KeyState, LastUsed, Scopes, WriteScope};
 pub use force::revision::{Artifacts, Revision, Route};
 pub use force::rollout::{InForce, Rollout};
 pub use force::snapshot::Snapshot;
+pub use gateway::options::{self, ClientAddress, Endpoint, IngressOptions};
 pub use gateway::{Gateway, Health};
 pub use http::access::AccessLog;
+pub use http::anonymous::Anonymous;
 pub use http::receipts::{ReadReceipt, Receipts};
 pub use http::{PUBLIC_ROUTES, PublicRoute};
-pub use options::{ClientAddress, Endpoint, IngressOptions};
 pub use stage::authenticate::bearer::{Bearer, BearerTokens, Disbelief};

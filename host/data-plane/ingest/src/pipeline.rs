@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_types::Problem;
 
-use crate::event::trace;
 use crate::gateway::Gateway;
+use crate::observe::stages::{Stage, StageClock};
+use crate::observe::trace::Trace;
 use crate::stage::acknowledge::{self, Answer};
 use crate::stage::admit::meter::{self, Standing};
 use crate::stage::authenticate::Producer;
@@ -31,20 +32,35 @@ pub(crate) async fn run(
     headers: &HeaderMap,
     form: Form,
     body: Bytes,
-    standing: &OnceLock<Standing>,
+    (standing, trace): (&OnceLock<Standing>, &Trace),
 ) -> Result<Answer, Problem> {
+    let meters = &gateway.meters;
+    let mut clock = StageClock::begin(meters, trace.own.as_ref(), Stage::Admit);
     let producer = producer.confirm(&gateway.snapshot, headers)?;
     let allowance = producer.allowance().clone();
     let admitted = admit::admit(producer, &Arc::clone(&gateway.in_flight))?;
+    clock.enter(Stage::Decode);
     let decoded = decode::decode(admitted, headers, form, body, &gateway.options);
+    let count = decoded.as_ref().map_or(0, decode::Decoded::count);
+    let received = meters.events.receive(&allowance.tenant, count);
+    clock.enter(Stage::Meter);
     let metered = meter::meter(&allowance, decoded, &*gateway.buckets, standing).await?;
     let before = metered.copy_for_shadow();
+    clock.enter(Stage::Identify);
     let identified = identify::identify(metered, headers)?;
     let key = identified.told_key();
+    clock.enter(Stage::Claim);
     let claimed = claim::claim(identified, &gateway.keys).await?;
+    clock.enter(Stage::Validate);
     let validated = validate::validate(claimed).await;
+    clock.enter(Stage::Evaluate);
     let evaluated = evaluate::evaluate(validated, &gateway.node).await?;
     gateway.shadows.offer(before, &evaluated);
-    let delivered = deliver::deliver(evaluated, gateway, trace::parent(headers)).await;
-    Ok(Answer { key, ..acknowledge::acknowledge(delivered, &gateway.counts) })
+    clock.enter(Stage::Deliver);
+    let delivered = deliver::deliver(evaluated, gateway, trace.carried.clone()).await;
+    clock.enter(Stage::Acknowledge);
+    let answer = acknowledge::acknowledge(delivered);
+    received.settle(&answer.tally);
+    clock.end();
+    Ok(Answer { key, ..answer })
 }

@@ -5,14 +5,14 @@
 //! | `content-type` | `application/json`, or `application/cloudevents+json` where the value is a CloudEvent itself |
 //! | `tidegate-event-id` | the id that the receipt names: the same in each copy of a record |
 //! | `tidegate-tenant` | the tenant |
-//! | `tidegate-revision` | the digest of the revision that judged the event |
+//! | `tidegate-revision` | the digest of the revision that judged the event, where one did |
 //! | `traceparent` | W3C trace context, where the event came with it |
 //! | `ce_specversion`, `ce_id`, `ce_source`, `ce_type`, `ce_time` | the attributes of a CloudEvent in binary mode, where the value is not one itself: `ce_id` is the event's id, `ce_time` is there where the event says its time |
 //! | `tidegate-findings` | of an event in quarantine: a JSON array |
 //! | `tidegate-dead-code`, `-detail`, `-sink`, `-stands-for` | of a dead letter: why, in a word and for people; which sink refused it; how many letters it counts |
 
 use rdkafka::message::{Header, OwnedHeaders};
-use tidegate_sinks::{Kind, Message};
+use tidegate_sinks::{Kind, Message, NO_REVISION};
 
 /// Most headers that a record has.
 const MOST: usize = 14;
@@ -38,8 +38,10 @@ pub(crate) fn of(message: &Message<'_>) -> OwnedHeaders {
     let mut headers = Making(OwnedHeaders::new_with_capacity(MOST))
         .add("content-type", content_type)
         .add("tidegate-event-id", &id)
-        .add("tidegate-tenant", message.tenant.as_bytes())
-        .add("tidegate-revision", message.revision.to_string().as_bytes());
+        .add("tidegate-tenant", message.tenant.as_bytes());
+    if message.revision != NO_REVISION {
+        headers = headers.add("tidegate-revision", message.revision.to_string().as_bytes());
+    }
     if let Some(trace) = message.traceparent {
         headers = headers.add("traceparent", trace.as_bytes());
     }

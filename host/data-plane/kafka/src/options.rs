@@ -16,6 +16,8 @@ pub struct KafkaOptions {
     /// How the client calls itself to the brokers.
     pub client_id: String,
     pub linger: Linger,
+    /// Requests under way to one broker, 1 to 5: fewer make larger batches, more hide a long way to it. 2.
+    pub max_in_flight: u32,
     /// Bytes of one batch for one partition, before compression. 1,000,000.
     pub batch_bytes: u32,
     pub compression: Compression,
@@ -35,8 +37,8 @@ pub struct KafkaOptions {
 /// How long the client waits for more records before it sends a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linger {
-    /// Half a millisecond: a lone record goes nearly at once, and what comes while requests are under
-    /// way, of which there are at most five to a broker, makes the next ones larger.
+    /// A record goes at once while fewer requests are under way than may be; what comes while they are
+    /// makes the next ones larger. So a lone record waits for nothing, and many fill batches by themselves.
     Adaptive,
     /// Always so long, 0 to 900 s.
     Fixed(Duration),
@@ -91,6 +93,7 @@ impl KafkaOptions {
             topic,
             client_id: "tidegate".to_owned(),
             linger: Linger::Adaptive,
+            max_in_flight: 2,
             batch_bytes: 1_000_000,
             compression: Compression::Lz4,
             max_message_bytes: 1_000_000,
@@ -149,7 +152,7 @@ impl KafkaOptions {
     pub(crate) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
         let linger_ms = match self.linger {
-            Linger::Adaptive => 0.5,
+            Linger::Adaptive => 0.0,
             Linger::Fixed(linger) => linger.as_secs_f64() * 1000.0,
         };
         let compression = match self.compression {
@@ -162,6 +165,7 @@ impl KafkaOptions {
         config
             .set("acks", "all")
             .set("enable.idempotence", "true")
+            .set("max.in.flight.requests.per.connection", self.max_in_flight.to_string())
             .set("message.timeout.ms", "0")
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.ms", linger_ms.to_string())

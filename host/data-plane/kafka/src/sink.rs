@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tidegate_sinks::{Failure, Message, Sink, Ticket};
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::sinks as metrics;
 
 use crate::context::Told;
 use crate::options::KafkaOptions;
@@ -131,12 +133,8 @@ impl Sink for KafkaSink {
         self.current().flush(until.saturating_duration_since(Instant::now()))
     }
 
-    fn prometheus(&self, name: &str) -> String {
-        let metric = "tidegate_kafka_client_messages";
-        let about = "Messages in the Kafka client that are not reported yet.";
-        let open = self.current().open();
-        format!(
-            "# HELP {metric} {about}\n# TYPE {metric} gauge\n{metric}{{sink=\"{name}\"}} {open}\n"
-        )
+    fn report(&self, name: &str, page: &mut Page) {
+        let open = u64::try_from(self.current().open()).unwrap_or(0);
+        page.put(&metrics::KAFKA_CLIENT_MESSAGES, &[name], open);
     }
 }

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::sinks as metrics;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -159,28 +161,15 @@ impl DropReporter {
         }
     }
 
-    /// Counters as text for Prometheus.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
+    /// Tells its counters.
+    pub fn report(&self, page: &mut Page) {
         let Totals { received, dropped } = self.shared.counts.read();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let sent = read(&self.shared.sent_received);
-        let failures = read(&self.shared.failures);
-        let stream = &self.shared.options.stream;
-        let mut out = String::new();
-        for (name, help, value) in [
-            ("received_events", "Events that came for the stream.", received),
-            ("dropped_events", "Of them, those turned away: throttled, or a full queue.", dropped),
-            ("reported_events", "Events that CloudWatch knows of.", sent),
-            ("report_failures", "Calls to CloudWatch that failed.", failures),
-        ] {
-            out += &format!(
-                "# HELP tidegate_cloudwatch_{name}_total {help}\n\
-                 # TYPE tidegate_cloudwatch_{name}_total counter\n\
-                 tidegate_cloudwatch_{name}_total{{stream=\"{stream}\"}} {value}\n"
-            );
-        }
-        out
+        let stream = [self.shared.options.stream.as_str()];
+        page.put(&metrics::CLOUDWATCH_RECEIVED, &stream, received);
+        page.put(&metrics::CLOUDWATCH_DROPPED, &stream, dropped);
+        page.put(&metrics::CLOUDWATCH_REPORTED, &stream, read(&self.shared.sent_received));
+        page.put(&metrics::CLOUDWATCH_FAILURES, &stream, read(&self.shared.failures));
     }
 }
 

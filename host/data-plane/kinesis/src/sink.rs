@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidegate_sinks::{Failure, Kind, Message, Sink, Slip, Ticket};
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::sinks as metrics;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -124,13 +126,16 @@ impl Sink for KinesisSink {
         }
     }
 
-    fn prometheus(&self, name: &str) -> String {
+    fn report(&self, name: &str, page: &mut Page) {
         let (waiting, bytes, calls) = {
             let inner = self.shared.inner();
             (inner.backlog.messages(), inner.backlog.bytes(), inner.backlog.calls())
         };
-        self.shared.stats.prometheus(name, [waiting, bytes, calls])
-            + &self.shared.states.prometheus(name)
+        page.put(&metrics::KINESIS_WAITING_RECORDS, &[name], waiting);
+        page.put(&metrics::KINESIS_WAITING_BYTES, &[name], bytes);
+        page.put(&metrics::KINESIS_CALLS_UNDER_WAY, &[name], calls);
+        self.shared.stats.report(name, page);
+        self.shared.states.report(name, page);
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_telemetry::Page;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::OnFault;
 use tidegate_types::{Digest, EventType, RuleName, TableName, TenantId};
@@ -170,13 +171,12 @@ impl PluginHost {
         rules
     }
 
-    /// The same as text for Prometheus, and how often tenants were held up: about `most_series`
-    /// series at most, beyond which rules, the newest, are summed up under `other`.
-    #[must_use]
-    pub fn prometheus(&self, most_series: usize) -> String {
+    /// Tells the same, and how often tenants were held up: about `most_series` series at most, beyond
+    /// which rules, the newest, are summed up under `other`.
+    pub fn report(&self, most_series: usize, page: &mut Page) {
         let (mut rules, retired) = self.observations.read();
         self.add_gauges(&mut rules);
-        observe::render(&rules, &retired, &self.tenants.held_up(), most_series)
+        observe::report(&rules, &retired, &self.tenants.held_up(), most_series, page);
     }
 
     fn add_gauges(&self, observed: &mut [RuleObservation]) {

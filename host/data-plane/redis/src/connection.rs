@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Pipeline, Value};
+use tidegate_telemetry::Page;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
@@ -250,10 +251,9 @@ impl Link {
         }
     }
 
-    /// Counters as text for Prometheus.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
-        self.0.stats.prometheus(self.failing().is_none())
+    /// Tells its counters.
+    pub fn report(&self, page: &mut Page) {
+        self.0.stats.report(self.failing().is_none(), page);
     }
 }
 

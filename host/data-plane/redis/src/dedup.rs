@@ -44,6 +44,7 @@ use tidegate_dedup::{
     AppendToken, BoxFuture, Claim, Commit, Found, Holder, Owner, Settling, SharedKeys, Unavailable,
     Wanted,
 };
+use tidegate_telemetry::Page;
 use tidegate_wal::{Cursor, Hold, Wal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -266,7 +267,7 @@ impl SharedKeys for RedisKeys {
         (!*self.recovered.borrow()).then(|| "the keys of the log are being settled".to_owned())
     }
 
-    fn prometheus(&self) -> String {
-        self.shared.stats.prometheus(self.shared.appends.open())
+    fn report(&self, page: &mut Page) {
+        self.shared.stats.report(self.shared.appends.open(), page);
     }
 }

@@ -23,7 +23,7 @@ mod forward;
 mod ready;
 
 pub use forward::{DeadOptions, ForwardOptions, ForwardStats, Forwarder, Placed};
-pub use message::{Kind, Message, Reason};
+pub use message::{Kind, Message, NO_REVISION, Reason};
 pub use outlet::{BUCKETS_MS, Outlet, OutletOptions, OutletStats, Outlets, Standing};
 pub use ready::{Ready, Trail};
 pub use route::{Routing, Target, Targets};

@@ -16,7 +16,7 @@ pub struct Message<'a> {
     pub event_time: Option<UnixMillis>,
     /// Messages with the same one stay in order. Never empty.
     pub partition_key: &'a str,
-    /// The revision that judged it.
+    /// The revision that judged it; [`NO_REVISION`] where none did.
     pub revision: Digest,
     /// W3C trace context: the `traceparent` that came with it.
     pub traceparent: Option<&'a str>,
@@ -32,6 +32,9 @@ pub struct Message<'a> {
     /// reports it errored. For senders that keep an order beyond one call.
     pub generation: Option<u64>,
 }
+
+/// Of what is no event of a tenant.
+pub const NO_REVISION: Digest = Digest([0; 32]);
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_telemetry::Page;
+
 use crate::message::Message;
 use crate::ticket::Ticket;
 
@@ -33,6 +35,6 @@ pub trait Sink: Send + Sync + 'static {
     /// for places that are told of it.
     fn count(&self, _received: u64, _dropped: u64) {}
 
-    /// Counters of its own as text for Prometheus, with the label `sink` set to `name`.
-    fn prometheus(&self, name: &str) -> String;
+    /// Tells counters of its own, with the label `sink` set to `name`.
+    fn report(&self, name: &str, page: &mut Page);
 }

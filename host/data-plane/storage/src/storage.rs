@@ -11,15 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::log as metrics;
 use tidegate_types::Lsn;
 use tidegate_wal::Wal;
 
 use self::options::{OpenError, StorageOptions};
 use crate::layout::Layouts;
-use crate::manifest::{FileEntry, Manifest};
+use crate::manifest::{self, Entry, FileEntry, Manifest, ManifestError};
 use crate::place::Place;
 use crate::place::disk::{Disk, sync_folder};
-use crate::publish::notice::{Announcer, Listeners, Published};
+use crate::publish::notice::{Announcer, Listeners, Publication, Published};
 use crate::publish::partition::DataSet;
 use crate::publish::{Publisher, Steps, orphans};
 use crate::quarantine::Quarantine;
@@ -42,6 +44,8 @@ pub struct Opened {
     published: HashSet<String>,
     /// The published files of decisions.
     decisions: Vec<FileEntry>,
+    /// The folder of the manifest.
+    own: PathBuf,
     lock: File,
     steps: Steps,
 }
@@ -54,6 +58,8 @@ pub struct Storage {
     thread: Mutex<Option<JoinHandle<()>>>,
     quarantine: Quarantine,
     listeners: Listeners,
+    /// The folder of the manifest that this process writes.
+    own: PathBuf,
     /// Keeps the folder locked.
     _lock: File,
 }
@@ -135,6 +141,22 @@ impl Storage {
         self.listeners.listen()
     }
 
+    /// What was published, from the publication with this sequence on, as the manifest has it; at most so
+    /// many. Blocks, and reads the manifest from its beginning: for those who come late.
+    ///
+    /// # Errors
+    /// [`ManifestError`]
+    pub fn publications(&self, from: u64, most: usize) -> Result<Vec<Publication>, ManifestError> {
+        let mut found = Vec::new();
+        let mut each = |entry: Entry, _| {
+            if entry.sequence >= from && found.len() < most {
+                found.push(Publication::from(entry));
+            }
+        };
+        manifest::scan(&self.own.join(manifest::FILE_NAME), &mut each)?;
+        Ok(found)
+    }
+
     /// The events that a rule holds.
     #[must_use]
     pub fn quarantine(&self) -> Quarantine {
@@ -155,6 +177,16 @@ impl Storage {
             failures: state.failures,
             running: !state.ended,
         }
+    }
+
+    /// Tells the same.
+    pub fn report(&self, page: &mut Page) {
+        let stats = self.stats();
+        page.put(&metrics::PUBLISHED_END, &[], stats.published_end.0);
+        page.put(&metrics::STORAGE_LAG, &[], stats.lag);
+        page.put(&metrics::FILES, &[], stats.files);
+        page.put(&metrics::ROWS, &[], stats.rows);
+        page.put(&metrics::STORAGE_FAILING, &[], stats.failing.is_some() || !stats.running);
     }
 
     /// Ends the thread after the publication under way. Call [`Storage::flush`] first to leave
@@ -186,7 +218,7 @@ impl Opened {
         let lock = lock(folder)?;
         let (place, own) = place(&options)?;
         let (mut published, mut decisions) = (HashSet::new(), Vec::new());
-        let mut collect = |entry: crate::manifest::Entry| {
+        let mut collect = |entry: Entry| {
             for file in entry.files {
                 published.insert(file.path.clone());
                 if file.path.starts_with(DataSet::Dispositions.folder()) {
@@ -205,6 +237,7 @@ impl Opened {
             announcer,
             published,
             decisions,
+            own,
             lock,
             steps,
         };
@@ -222,6 +255,7 @@ impl Opened {
         let (place, index) = (Arc::clone(&self.place), self.manifest.index());
         let (next, max_settled) = (self.manifest.next_lsn(), self.options.max_settled);
         let (decisions, listeners) = (self.decisions.clone(), self.announcer.listeners());
+        let own = self.own.clone();
         let (worker, lock) = self.into_worker(wal.clone(), Arc::clone(&shared))?;
         let settled = Settled::load(&place, &decisions, &wal, next, max_settled);
         let settled = settled.map_err(|error| match error {
@@ -232,7 +266,7 @@ impl Opened {
         let quarantine = Quarantine::new(stored, Arc::new(settled), wal.clone());
         let thread = start(worker, Arc::clone(&shared), pauses);
         let thread = Mutex::new(Some(thread.map_err(failed("start the thread of", &folder))?));
-        Ok(Storage { shared, wal, thread, quarantine, listeners, _lock: lock })
+        Ok(Storage { shared, wal, thread, quarantine, listeners, own, _lock: lock })
     }
 
     /// All of [`Opened::start`] but the thread. The folder is locked as long as the file is open.

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::log as metrics;
 use tidegate_types::{Lsn, UnixMillis};
 use tokio::sync::oneshot;
 
@@ -173,6 +175,15 @@ impl Wal {
     #[must_use]
     pub fn stats(&self) -> WalStats {
         self.handle.shared.stats()
+    }
+
+    /// Tells the same, and how far the log is.
+    pub fn report(&self, page: &mut Page) {
+        let shared = &self.handle.shared;
+        shared.stats().report(page);
+        page.put(&metrics::GROUP_BYTES, &[], shared.counters.group_bytes.read());
+        page.put(&metrics::LIMIT_BYTES, &[], shared.options.max_bytes);
+        page.put(&metrics::DURABLE_END, &[], self.durable_end().0);
     }
 }
 

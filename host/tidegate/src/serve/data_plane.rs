@@ -5,6 +5,7 @@ mod active;
 mod admission;
 mod artifacts;
 pub(super) mod limits;
+mod metrics;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use tidegate_ingest::{Gateway, Revision};
 use tidegate_plugin_host::PluginHost;
 use tidegate_plugin_host::table::TableCache;
 use tidegate_storage::{Storage, TableFile, TableLimits};
+use tidegate_telemetry::Page;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::quota::Quotas;
 use tidegate_types::revision::RevisionDocument;
@@ -30,13 +32,11 @@ use tidegate_wal::Wal;
 use tokio::sync::mpsc;
 
 use super::in_force::failing::Failing;
-use super::recovery::redis::{self, Link};
+use super::listeners::telemetry::Telemetry;
+use super::recovery::redis::Link;
 use super::recovery::sinks::Sinks;
 use super::warm::Warm;
 use artifacts::Parts;
-
-/// Series that the metrics of rules have, about; beyond, rules are summed up.
-const MOST_SERIES: usize = 20_000;
 
 /// This node.
 pub(super) struct Node {
@@ -47,6 +47,7 @@ pub(super) struct Node {
     wal: Wal,
     /// To the Redis that nodes share.
     link: Option<Link>,
+    telemetry: Telemetry,
     pub(super) sinks: Arc<Sinks>,
     schemas: SchemaLimits,
     /// Of tenants that have none of their own.
@@ -71,6 +72,7 @@ impl Node {
         gateway: &Arc<Gateway>,
         (storage, wal, link, sinks): (Arc<Storage>, Wal, Option<Link>, Arc<Sinks>),
         (schemas, default_quotas): (SchemaLimits, Quotas),
+        telemetry: Telemetry,
     ) -> Self {
         let (catalog, gateway) = (Arc::clone(catalog), Arc::clone(gateway));
         Self {
@@ -80,6 +82,7 @@ impl Node {
             storage,
             wal,
             link,
+            telemetry,
             sinks,
             schemas,
             default_quotas,
@@ -99,6 +102,10 @@ impl Node {
     ) -> Result<Revision, Vec<ProblemPart>> {
         let artifacts = Parts::of(document, &self.catalog, &self.tables, &self.sinks).await?;
         Revision::build(tenant, document, earlier, &self.plugins, &artifacts, &self.schemas).await
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// The position after everything that is durable.
@@ -192,15 +199,8 @@ impl DataPlane for Node {
         limits::lines(&self.plugins, tenant, wanted)
     }
 
-    fn metrics(&self) -> String {
-        let mut text = self.plugins.prometheus(MOST_SERIES);
-        let counts = active::by_contract(&self.plugins, &self.gateway.snapshot());
-        text.push_str(&active::metric(&counts));
-        text.push_str(&self.gateway.token_metrics());
-        text.push_str(&self.gateway.keys().prometheus());
-        text.push_str(&redis::prometheus(self.link.as_ref()));
-        text.push_str(&self.sinks.prometheus());
-        text
+    fn page(&self) -> Page {
+        Page::of(|page| self.report(page))
     }
 
     fn observe_rollout(&self, tenant: &TenantId, id: u64) -> Option<Map<String, Value>> {
@@ -250,7 +250,7 @@ impl DataPlane for Node {
         let (storage, wal) = (self.storage.stats(), self.wal.stats());
         let events: serde_json::Map<_, _> = Status::ALL
             .into_iter()
-            .map(|status| (status.as_str().to_owned(), self.gateway.counts.get(status).into()))
+            .map(|status| (status.as_str().to_owned(), self.gateway.events(status).into()))
             .collect();
         let status = serde_json::json!({
             "ready": self.gateway.health.is_ready(),

@@ -1,6 +1,7 @@
-//! The two listeners: where they are, how they are secured, and new certificates for them.
+//! The listeners: where they are, how they are secured, and new certificates for them.
 
 pub(super) mod signals;
+pub(super) mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -94,12 +95,12 @@ impl Secured {
 pub(super) fn write_addresses(
     folder: &Path,
     secured: &Secured,
-    ingress: &TcpListener,
-    admin: &TcpListener,
+    [ingress, admin, metrics]: [&TcpListener; 3],
 ) -> anyhow::Result<()> {
     let addresses = serde_json::json!({
         "ingress": ingress.local_addr()?.to_string(),
         "admin": admin.local_addr()?.to_string(),
+        "metrics": metrics.local_addr()?.to_string(),
         "ingress_tls": secured.ingress.is_tls(),
         "admin_tls": secured.admin.is_tls(),
     });

@@ -10,7 +10,7 @@ use tidegate_admin_api::Quorum;
 use tidegate_config::{AccessLog, ActivationQuorum, ClientAddress, Config, Endpoint, OverQuota};
 use tidegate_dedup::DedupOptions;
 use tidegate_event::SchemaLimits;
-use tidegate_ingest::IngressOptions;
+use tidegate_ingest::{Anonymous, IngressOptions, WriteScope};
 use tidegate_plugin_host::compile::CompileOptions;
 use tidegate_plugin_host::{HostOptions, Limits};
 use tidegate_storage::{BucketOptions, StorageOptions};
@@ -50,6 +50,25 @@ pub(super) fn ingress(config: &Config) -> anyhow::Result<IngressOptions> {
         },
         access_lines: config.log.access_lines,
         in_flight_status: http::StatusCode::from_u16(from.in_flight_status.code())?,
+        anonymous: anonymous(config),
+    })
+}
+
+/// The path that takes events without a credential, where the settings name one.
+fn anonymous(config: &Config) -> Option<Anonymous> {
+    let from = &config.anonymous;
+    let tenant = from.tenant.clone().filter(|_| !from.path.is_empty())?;
+    Some(Anonymous {
+        // Read once, and as long as the process: routes are named by it in metrics and traces.
+        path: String::leak(from.path.clone()),
+        tenant,
+        write: match from.event_types.as_slice() {
+            [] => WriteScope::All,
+            types => WriteScope::Types(types.into()),
+        },
+        requests_per_address: from.requests_per_address,
+        origins: from.origins.clone(),
+        preflight_age: from.preflight_age,
     })
 }
 
@@ -63,6 +82,7 @@ fn endpoint(endpoint: Endpoint) -> tidegate_ingest::Endpoint {
         Endpoint::Livez => tidegate_ingest::Endpoint::Livez,
         Endpoint::Readyz => tidegate_ingest::Endpoint::Readyz,
         Endpoint::Openapi => tidegate_ingest::Endpoint::Openapi,
+        Endpoint::Metrics => tidegate_ingest::Endpoint::Metrics,
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{debian_program, install};
 use crate::shell::{self, Failure};
 
-/// What the connector for Python and the example that is made with it are tested with, an S3 server among
+/// What the connector for Python and the examples that are made with it are tested with, an S3 server among
 /// it, which the sink Kinesis is tested with as well. From the top folder; the last is the one that is
 /// installed, the others are what it names.
 const PYTHON: [&str; 2] = [
@@ -73,6 +73,36 @@ pub(crate) fn kafka() -> Result<PathBuf, Failure> {
         shell::run_quietly(&mut mvn)
     })?;
     Ok(home.join("jars"))
+}
+
+/// promtool, which reads metrics and alert rules as Prometheus does: from the Debian package, which is
+/// unpacked and not installed, since it would start a server.
+///
+/// # Errors
+/// Where it is missing and apt-get cannot bring it.
+pub(crate) fn promtool() -> Result<PathBuf, Failure> {
+    if shell::succeeds(Command::new("promtool").arg("--version")) {
+        return Ok("promtool".into());
+    }
+    let home = cache_folder()?.join("prometheus");
+    let program = home.join("usr/bin/promtool");
+    if shell::succeeds(Command::new(&program).arg("--version")) {
+        return Ok(program);
+    }
+    eprintln!("unpacking promtool of the Debian package prometheus (once)");
+    fresh(&home)?;
+    let download = || {
+        shell::run_quietly(
+            Command::new("apt-get").args(["download", "prometheus"]).current_dir(&home),
+        )
+    };
+    if download().is_err() {
+        super::debian_lists()?;
+        download()?;
+    }
+    let unpack = "for package in prometheus_*.deb; do dpkg-deb --extract \"$package\" .; done";
+    shell::run_quietly(Command::new("sh").args(["-c", unpack]).current_dir(&home))?;
+    Ok(program)
 }
 
 /// The servers that speak as Kinesis does: npm packages, installed once for each list of them into the

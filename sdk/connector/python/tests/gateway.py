@@ -88,6 +88,7 @@ class Gateway:
             **self._settings,
             "TIDEGATE_INGRESS__ADDRESS": self._addresses["ingress"],
             "TIDEGATE_ADMIN__ADDRESS": self._addresses["admin"],
+            "TIDEGATE_TELEMETRY__METRICS_ADDRESS": "127.0.0.1:0",
         }
         with open(self._data / "gateway.log", "ab") as log:
             self._process = subprocess.Popen(

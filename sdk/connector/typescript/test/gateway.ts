@@ -61,6 +61,7 @@ export class Gateway {
         ...process.env,
         TIDEGATE_INGRESS__ADDRESS: this.#addresses.ingress,
         TIDEGATE_ADMIN__ADDRESS: this.#addresses.admin,
+        TIDEGATE_TELEMETRY__METRICS_ADDRESS: "127.0.0.1:0",
       },
       stdio: ["ignore", log, log],
     });

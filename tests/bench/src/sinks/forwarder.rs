@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tidegate_kafka::{KafkaOptions, KafkaSink, Linger};
 use tidegate_sinks::{
     ForwardOptions, Forwarder, Message, Outlet, OutletOptions, Routing, Sink, Target, Targets,
     Ticket,
 };
+use tidegate_telemetry::Page;
 use tidegate_testkit::kafka;
 use tidegate_types::event_id::Minter;
 use tidegate_types::{Digest, SinkName, UnixMillis};
@@ -44,9 +46,7 @@ impl Sink for Null {
         true
     }
 
-    fn prometheus(&self, _: &str) -> String {
-        String::new()
-    }
+    fn report(&self, _: &str, _: &mut Page) {}
 }
 
 /// Everything goes to the sink.
@@ -104,13 +104,37 @@ fn forwarded(wal: &Wal, folder: &Path, round: usize, sink: Arc<dyn Sink>) -> any
     Ok(RECORDS as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Records a second that the bare client writes.
-fn bare(bootstrap: &str) -> anyhow::Result<f64> {
+/// The headers that the forwarder gives each record, made once.
+fn headers() -> OwnedHeaders {
+    let id = "0199a7c2-0000-7000-8000-000000000000";
+    let revision = Digest::of(b"revision").to_string();
+    [
+        ("content-type", "application/json"),
+        ("tidegate-event-id", id),
+        ("tidegate-tenant", "bench"),
+        ("tidegate-revision", &*revision),
+        ("ce_specversion", "1.0"),
+        ("ce_id", id),
+        ("ce_source", "bench"),
+        ("ce_type", "audit"),
+        ("ce_time", "2026-11-22T00:00:00.000Z"),
+    ]
+    .into_iter()
+    .fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
+
+/// Records a second that the bare client writes; with headers, records as the forwarder writes them.
+fn bare(bootstrap: &str, headers: Option<&OwnedHeaders>) -> anyhow::Result<f64> {
     let producer: BaseProducer = bare::producer(bootstrap, "5").create()?;
     let event = include_str!("../../data/event.json").trim();
     let begun = Instant::now();
     for _ in 0..RECORDS {
         let mut record: BaseRecord<'_, str, str> = BaseRecord::to(bare::TOPIC).payload(event);
+        if let Some(headers) = headers {
+            record = record.key("bench").headers(headers.clone());
+        }
         while let Err((_, back)) = producer.send(record) {
             producer.poll(Duration::from_millis(1));
             record = back;
@@ -124,17 +148,19 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let wal = filled(folder.path())?;
     let broker = kafka::shared().bootstrap();
-    let (mut null, mut topic) = (Vec::new(), Vec::new());
+    let (mut null, mut topic, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    let headers = headers();
     for round in 0..=rounds {
         let nothing = forwarded(&wal, folder.path(), round * 2, Arc::new(Null))?;
         let mut options = KafkaOptions::new(&broker, "forwarded");
         options.linger = Linger::Fixed(Duration::from_millis(5));
         let sink = Arc::new(KafkaSink::start(options)?);
         let kafka = forwarded(&wal, folder.path(), round * 2 + 1, sink)?;
-        let reference = bare(&broker)?;
+        let (reference, with_headers) = (bare(&broker, None)?, bare(&broker, Some(&headers))?);
         if round > 0 {
             null.push((nothing, 500_000.0));
             topic.push((kafka, reference));
+            whole.push((kafka, with_headers));
         }
     }
     Ok(vec![
@@ -149,6 +175,12 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
             "log to Kafka, linger 5 ms, against the bare client",
             "records/s",
             &topic,
+        ),
+        Row::of(
+            "sinks/forwarder",
+            "log to Kafka, linger 5 ms, against the bare client with the same headers",
+            "records/s",
+            &whole,
         ),
     ])
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
 
 mod abuse;
+mod anonymous;
 mod encoding;
 mod envelope;
 mod json;

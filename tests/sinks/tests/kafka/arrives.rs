@@ -57,6 +57,30 @@ fn durable_events_are_forwarded_with_their_envelope_and_in_the_order_of_their_ke
     wait_until("the sink has all", || sink_status(&rig.gateway, "audit")["lag"] == 0);
 }
 
+/// E8: where requests are traced, what is stored and sent on belongs to the request's own span.
+#[test]
+fn the_trace_goes_on_from_the_gateways_span() {
+    // Nobody takes the spans.
+    let rig = Rig::start("traced", &[("TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:9")]);
+    for ack in ["delivered", "durable"] {
+        rig.activate(ack);
+        let headers = [rig.tenant.headers().as_slice(), &[("traceparent", TRACE)]].concat();
+        let body = event(ack, "ann").to_string();
+        let answer = rig.gateway.request("POST", "/v1/events", &headers, body.as_bytes());
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    let (trace, parent) = (&TRACE[..36], &TRACE[36..52]);
+    wait_until("both are there", || read_topic(&rig.bootstrap, &rig.topic).len() == 2);
+    let spans = read_topic(&rig.bootstrap, &rig.topic).into_iter().map(|record| {
+        let told = &record.headers["traceparent"];
+        assert!(told.starts_with(trace) && told.ends_with("-01"), "{told}");
+        told[36..52].to_owned()
+    });
+    let spans: std::collections::HashSet<String> = spans.collect();
+    assert_eq!(spans.len(), 2, "each request has its own");
+    assert!(!spans.contains(parent));
+}
+
 #[test]
 fn delivered_events_are_in_the_topic_when_they_are_acknowledged_and_nowhere_else() {
     let rig = Rig::start("delivered", &[]);

@@ -1,5 +1,5 @@
 //! Gateways that send to a real Kafka: what arrives, what is answered while the broker does not work,
-//! and what survives (C3, D6, D7, E8).
+//! and what survives (B6, C3, D6, D7, E8).
 
 #![allow(
     clippy::indexing_slicing,
@@ -10,6 +10,7 @@
 
 mod arrives;
 mod killed;
+mod notices;
 mod outage;
 mod redriven;
 mod refused;

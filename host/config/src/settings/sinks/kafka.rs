@@ -8,7 +8,7 @@ use tidegate_types::{SinkName, TenantId};
 use super::NAME;
 use crate::rule::choice::{OneOf, Word};
 use crate::rule::table::table;
-use crate::rule::text::{Secret, SecretText, Tenants, Text};
+use crate::rule::text::{Secret, SecretText, TENANTS, Text};
 use crate::rule::{OptionalFile, count, size, time};
 
 table! {
@@ -17,7 +17,7 @@ table! {
         /// What routes call it.
         name: SinkName = NAME;
         /// Tenants whose events may go there.
-        tenants: Vec<TenantId> = Tenants;
+        tenants: Vec<TenantId> = TENANTS;
         /// Brokers to begin with.
         bootstrap: String = Text { default: "", form: "`HOST:PORT`, with commas between them" };
         /// The topic. It must be there.
@@ -27,11 +27,14 @@ table! {
             Text { default: "", form: "the name of a topic; empty: the topic's and `.dlq`" };
         /// How the gateway calls itself to the brokers.
         client_id: String = Text { default: "tidegate", form: "a text" };
-        /// How long is waited for more records of a batch: `adaptive` sends at once while little is under
-        /// way; `fixed` waits for `linger_time`.
+        /// How long is waited for more records of a batch: `adaptive` sends at once while fewer than
+        /// `max_in_flight` requests are under way, and what comes meanwhile makes the next ones larger;
+        /// `fixed` waits for `linger_time`.
         linger: Linger = OneOf(Linger::Adaptive);
         /// See `linger`.
         linger_time: Duration = time("5ms", "0s", "1m");
+        /// Requests under way to one broker: fewer make larger batches, more hide a long way to it.
+        max_in_flight: u32 = count("2", "1", "5");
         /// Bytes of a batch for one partition.
         batch_bytes: u32 = size("1000000", "1KiB", "1GiB");
         /// How batches are compressed.

@@ -8,7 +8,7 @@ use super::NAME;
 use super::kafka::Switch;
 use crate::rule::choice::{OneOf, Word};
 use crate::rule::table::table;
-use crate::rule::text::{Secret, SecretText, Tenants, Text};
+use crate::rule::text::{Secret, SecretText, TENANTS, Text};
 use crate::rule::{count, size, time};
 
 table! {
@@ -17,7 +17,7 @@ table! {
         /// What routes call it.
         name: SinkName = NAME;
         /// Tenants whose events may go there.
-        tenants: Vec<TenantId> = Tenants;
+        tenants: Vec<TenantId> = TENANTS;
         /// The stream. It must be there.
         stream: String = Text { default: "", form: "the name of a stream, or its ARN" };
         /// The stream for dead letters.
@@ -54,6 +54,8 @@ table! {
         queue_bytes: usize = size("256MiB", "1MiB", "1TiB");
         /// Is CloudWatch told how many events came, and how many were turned away (`event_drop`)?
         cloudwatch: Switch = OneOf(Switch::Off);
+        /// Where CloudWatch is, where it is not that of AWS.
+        cloudwatch_endpoint: String = Text { default: "", form: "a URL; empty: as the environment says, or that of AWS" };
         /// The namespace there.
         cloudwatch_namespace: String = Text { default: "Tidegate", form: "a text" };
         /// How often it is told.

@@ -13,6 +13,8 @@ use tidegate_admin_api::{
     Settled, Verdict, Workbench, serve,
 };
 use tidegate_catalog::{ArtifactName, BuiltinComponent, CasePolicy, Catalog, Selector, TableCells};
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::rules::ACTIVE;
 use tidegate_types::problem::ProblemPart;
 use tidegate_types::revision::RevisionDocument;
 use tidegate_types::{Digest, EventId, Problem, ProblemType, TenantId};
@@ -198,8 +200,8 @@ impl DataPlane for Plane {
         vec![json!({ "level": wanted.level })]
     }
 
-    fn metrics(&self) -> String {
-        "tidegate_up 1\n".to_owned()
+    fn page(&self) -> Page {
+        Page::of(|page| page.put(&ACTIVE, &["1.0.0"], 1u64))
     }
 
     fn observe_rollout(

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
 
+use tidegate_telemetry::Page;
 use tidegate_types::{EventId, TenantId};
 
 use super::Wanted;
@@ -133,6 +134,6 @@ pub trait SharedKeys: Send + Sync + 'static {
     /// See [`super::Keys::failing`].
     fn failing(&self) -> Option<String>;
 
-    /// See [`super::Keys::prometheus`].
-    fn prometheus(&self) -> String;
+    /// See [`super::Keys::report`].
+    fn report(&self, page: &mut Page);
 }

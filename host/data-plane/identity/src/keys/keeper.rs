@@ -2,12 +2,13 @@
 //! token names a key that is not among them, but never more often than once in an interval. What
 //! tokens ask for cannot make it more.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::identity as metrics;
 use tidegate_types::Digest;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -242,34 +243,14 @@ impl Shared {
     }
 }
 
-/// The metrics of all issuers.
-pub(crate) fn prometheus<'a>(
-    issuers: impl Iterator<Item = (&'a str, Observation)>,
-    out: &mut String,
-) {
-    let observed: Vec<_> = issuers.collect();
-    let mut metric =
-        |name: &str,
-         kind: &str,
-         help: &str,
-         value: &dyn Fn(&Observation) -> Vec<(&'static str, u64)>| {
-            let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            for (issuer, observation) in &observed {
-                let issuer = issuer.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                for (label, value) in value(observation) {
-                    let line = writeln!(text, "{name}{{issuer=\"{issuer}\"{label}}} {value}");
-                    line.expect("writing to a String does not fail");
-                }
-            }
-            out.push_str(&text);
-        };
-    metric("tidegate_issuer_fetches_total", "counter", "Fetches of an issuer's keys.", &|it| {
-        vec![(",outcome=\"succeeded\"", it.succeeded), (",outcome=\"failed\"", it.failed)]
-    });
-    metric("tidegate_issuer_keys", "gauge", "Keys of an issuer that may be used.", &|it| {
-        vec![("", it.keys as u64)]
-    });
-    metric("tidegate_issuer_keys_age_seconds", "gauge", "Since they were fetched.", &|it| {
-        it.age.map(|age| ("", age.as_secs())).into_iter().collect()
-    });
+impl Observation {
+    /// What is told of an issuer.
+    pub(crate) fn report(&self, issuer: &str, page: &mut Page) {
+        page.put(&metrics::ISSUER_FETCHES, &[issuer, "succeeded"], self.succeeded);
+        page.put(&metrics::ISSUER_FETCHES, &[issuer, "failed"], self.failed);
+        page.put(&metrics::ISSUER_KEYS, &[issuer], self.keys);
+        if let Some(age) = self.age {
+            page.put(&metrics::ISSUER_KEYS_AGE, &[issuer], age.as_secs_f64());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use tidegate_identity::{Issuers, Refusal};
+use tidegate_telemetry::{Format, Page};
 
 use crate::served::{Reply, Served};
 use crate::support::{
@@ -69,7 +70,7 @@ fn a_good_token_of_each_kind_of_key_is_believed() {
     for signer in [&scene.rsa, &scene.elliptic, &scene.edwards] {
         scene.check(signer.id(), &signer.good(), Ok(()));
     }
-    let text = scene.issuers.prometheus();
+    let text = Page::of(|page| scene.issuers.report(page)).text(Format::Prometheus);
     for line in [
         "tidegate_tokens_total{outcome=\"verified\"} 3",
         "tidegate_tokens_total{outcome=\"remembered\"} 3",

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tidegate_identity::{Bounds, IssuerOptions, Issuers, KeySource, Refusal};
+use tidegate_telemetry::{Format, Page};
 use tokio::runtime::Runtime;
 
 use crate::served::{Reply, Served};
@@ -122,7 +123,7 @@ fn keys_are_used_while_their_source_is_down_but_not_for_ever() {
     let closed = Err(Refusal::KeysUnavailable);
     until(&runtime, &issuers, &seen, closed, &[Ok(())]);
     assert_eq!(verify(&runtime, &issuers, &signer.good()), closed);
-    let text = issuers.prometheus();
+    let text = Page::of(|page| issuers.report(page)).text(Format::Prometheus);
     assert!(text.contains("tidegate_issuer_keys{issuer=\"https://id.example\"} 0"), "{text}");
     keys.set(Reply::Keys(published(&[&signer])));
     until(&runtime, &issuers, &seen, Ok(()), &[closed]);

@@ -1,4 +1,4 @@
-//! The access log: one line for a request when it is answered, with the request's id, which the answer
+//! The end of a request: its metrics and its span, and the access log: one line for a request when it is answered, with the request's id, which the answer
 //! has as `X-Request-Id`, and the trace that it belongs to (W3C `traceparent`). Never a payload, a
 //! credential, a query or a header besides these.
 
@@ -6,10 +6,16 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use tidegate_telemetry::trace::{Attribute, TimeOfDay};
+use tidegate_telemetry::{Histogram, Span, SpanKind, TraceContext};
+use tidegate_types::revision::delivery::Ack;
 use tidegate_types::{TenantId, UnixMillis};
 
 use super::answer::Body;
+use crate::observe::Meters;
+use crate::observe::requests::Answered;
+use crate::observe::trace::Trace;
 use crate::stage::decode::mint;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,8 +47,9 @@ pub(super) struct Access {
     id: HeaderValue,
     method: Method,
     route: &'static str,
-    trace_id: Option<String>,
+    trace: Trace,
     client: IpAddr,
+    is_tls: bool,
     begun: Instant,
 }
 
@@ -77,22 +84,41 @@ impl Access {
         method: &Method,
         route: &'static str,
         headers: &HeaderMap,
-        client: IpAddr,
+        (client, is_tls): (IpAddr, bool),
+        trace: Trace,
     ) -> Self {
         Self {
             id: id(headers),
             method: method.clone(),
             route,
-            trace_id: trace_id(headers),
+            trace,
             client,
+            is_tls,
             begun: Instant::now(),
         }
     }
 
-    /// Marks the answer with the request's id, and writes the line.
-    pub(super) fn end(self, lines: &Lines, response: &mut Response<Body>) {
-        let status = response.status();
+    /// Marks the answer with the request's id, measures it, and writes the line.
+    pub(super) fn end(self, lines: &Lines, meters: &Meters, response: &mut Response<Body>) {
+        let (status, took) = (response.status(), self.begun.elapsed());
         let whose = response.extensions_mut().remove::<Whose>();
+        let ack = response.extensions_mut().remove::<Ack>();
+        meters.requests.answered(&Answered {
+            method: &self.method,
+            is_tls: self.is_tls,
+            route: self.route,
+            status,
+            took,
+            trace: self.trace.own.as_ref(),
+        });
+        if let Some(ack) = ack {
+            self.acknowledged(meters.acks(ack), took);
+        }
+        if let (Some(own), Some(spans)) =
+            (self.trace.own.filter(TraceContext::is_sampled), &meters.spans)
+        {
+            spans.end(vec![self.span(own, status, took, whose.as_ref())]);
+        }
         let is_told = match lines.which {
             AccessLog::None => false,
             AccessLog::Refused => status.as_u16() >= 400,
@@ -102,18 +128,64 @@ impl Access {
             tracing::info!(
                 target: "tidegate::access",
                 request_id = self.id.to_str().unwrap_or_default(),
-                trace_id = self.trace_id,
+                trace_id = self.trace.trace_id(),
                 method = self.method.as_str(),
                 route = self.route,
                 status = status.as_u16(),
                 tenant = whose.as_ref().map(|whose| whose.0.as_str()),
                 client = %self.client,
-                took_us = micros(self.begun.elapsed()),
+                took_us = micros(took),
                 skipped,
                 "request answered"
             );
         }
         response.headers_mut().insert(REQUEST_ID, self.id);
+    }
+
+    fn acknowledged(&self, histogram: &Histogram, took: Duration) {
+        match self.trace.own.filter(TraceContext::is_sampled) {
+            Some(own) => histogram.observe_traced(took, (own.trace_id(), own.span_id())),
+            None => histogram.observe(took),
+        }
+    }
+
+    /// The span of the request, by the semantic conventions for HTTP servers.
+    fn span(
+        &self,
+        own: TraceContext,
+        status: StatusCode,
+        took: Duration,
+        whose: Option<&Whose>,
+    ) -> Span {
+        let method = self.method.as_str();
+        let name = if self.route.is_empty() { method } else { &format!("{method} {}", self.route) };
+        let mut attributes: Vec<(&'static str, Attribute)> = vec![
+            ("http.request.method", method.into()),
+            ("url.scheme", if self.is_tls { "https" } else { "http" }.into()),
+            ("http.response.status_code", status.as_u16().into()),
+            ("client.address", self.client.into()),
+            ("tidegate.request_id", self.id.to_str().unwrap_or_default().into()),
+        ];
+        if !self.route.is_empty() {
+            attributes.push(("http.route", self.route.into()));
+        }
+        if status.is_server_error() {
+            attributes.push(("error.type", status.as_str().into()));
+        }
+        if let Some(Whose(tenant)) = whose {
+            attributes.push(("tidegate.tenant", tenant.as_str().into()));
+        }
+        let begun = TimeOfDay::now().of(self.begun);
+        Span {
+            context: own,
+            parent: self.trace.parent.map(|parent| parent.span_id),
+            name: name.into(),
+            kind: SpanKind::Server,
+            begun,
+            ended: begun + took,
+            attributes,
+            failed: status.is_server_error(),
+        }
     }
 }
 
@@ -128,28 +200,6 @@ fn id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The trace of a `traceparent` (W3C Trace Context, section 3.2); one that is wrong is none.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let mut parts = text.split('-');
-    let (version, trace, parent, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, length: usize| {
-        text.len() == length
-            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let is_null = |text: &str| text.bytes().all(|b| b == b'0');
-    let is_whole = hex(version, 2)
-        && version != "ff"
-        && (version != "00" || parts.next().is_none())
-        && hex(trace, 32)
-        && !is_null(trace)
-        && hex(parent, 16)
-        && !is_null(parent)
-        && hex(flags, 2);
-    is_whole.then(|| trace.to_owned())
-}
-
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -157,26 +207,6 @@ fn micros(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn traces() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (value, expected) in [
-            (format!("00-{trace}-00f067aa0ba902b7-01"), true),
-            (format!("00-{trace}-00f067aa0ba902b7-01-x"), false),
-            (format!("cc-{trace}-00f067aa0ba902b7-01-what"), true),
-            (format!("ff-{trace}-00f067aa0ba902b7-01"), false),
-            (format!("00-{trace}-0000000000000000-01"), false),
-            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(), false),
-            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), false),
-            (format!("00-{trace}"), false),
-            (String::new(), false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("traceparent", value.parse().unwrap());
-            assert_eq!(trace_id(&headers).as_deref(), expected.then_some(trace), "{value}");
-        }
-    }
 
     #[test]
     fn ids_of_requests() {

@@ -1,5 +1,7 @@
 //! From answers and problems to HTTP responses.
 
+pub(super) mod challenge;
+
 use std::sync::OnceLock;
 
 use bytes::Bytes;

@@ -3,7 +3,8 @@
 use http::{HeaderMap, Method, header};
 use tidegate_types::{Problem, ProblemType};
 
-use crate::options::Endpoint;
+use super::anonymous::Anonymous;
+use crate::options::{Endpoint, IngressOptions};
 use crate::stage::authenticate::{READ, WRITE};
 use crate::stage::decode::Form;
 
@@ -11,6 +12,8 @@ use crate::stage::decode::Form;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Events,
+    /// May a web page send events?
+    Preflight,
     /// The event whose id is the rest of the path.
     Receipt,
     Batch,
@@ -18,6 +21,7 @@ pub(super) enum Target {
     Livez,
     Readyz,
     Document,
+    Metrics,
 }
 
 /// A path with what lies there, as the API's reference has it.
@@ -55,7 +59,7 @@ const RECEIPT: PublicRoute = PublicRoute {
 };
 
 /// Every route of the listener for events: for the listener, and for what tells of it.
-pub const PUBLIC_ROUTES: [PublicRoute; 8] = [
+pub const PUBLIC_ROUTES: [PublicRoute; 9] = [
     PublicRoute::write("/v1/events", Target::Events, Endpoint::Events),
     PublicRoute::write("/v1/events/batch", Target::Batch, Endpoint::Batch),
     RECEIPT,
@@ -64,6 +68,7 @@ pub const PUBLIC_ROUTES: [PublicRoute; 8] = [
     PublicRoute::open("/livez", Target::Livez, Endpoint::Livez),
     PublicRoute::open("/readyz", Target::Readyz, Endpoint::Readyz),
     PublicRoute::open("/openapi.json", Target::Document, Endpoint::Openapi),
+    PublicRoute::open("/metrics", Target::Metrics, Endpoint::Metrics),
 ];
 
 /// The id of an event that a path names.
@@ -78,8 +83,25 @@ fn at(path: &str) -> Option<PublicRoute> {
 }
 
 /// The methods of a path, for the answer to another one.
-pub(super) fn allowed(path: &str) -> &'static str {
-    at(path).map_or("", |route| route.methods)
+pub(super) fn allowed(path: &str, options: &IngressOptions) -> &'static str {
+    match open(path, options) {
+        Some(_) => "POST, OPTIONS",
+        None => at(path).map_or("", |route| route.methods),
+    }
+}
+
+/// The paths that events are posted to.
+pub(super) fn posts(options: &IngressOptions) -> impl Iterator<Item = &'static str> {
+    let exposed = |route: &PublicRoute| {
+        route.methods == "POST" && options.endpoints.contains(&route.endpoint)
+    };
+    let fixed = PUBLIC_ROUTES.into_iter().filter(exposed).map(|route| route.path);
+    fixed.chain(options.anonymous.as_ref().map(|open| open.path))
+}
+
+/// The path that takes events without a credential, where it is that one.
+pub(super) fn open<'o>(path: &str, options: &'o IngressOptions) -> Option<&'o Anonymous> {
+    options.anonymous.as_ref().filter(|open| open.path == path)
 }
 
 /// Finds the target, and its path as the reference names it; what the listener does not expose does
@@ -87,15 +109,25 @@ pub(super) fn allowed(path: &str) -> &'static str {
 pub(super) fn target(
     method: &Method,
     path: &str,
-    exposed: &[Endpoint],
+    options: &IngressOptions,
 ) -> Result<(Target, &'static str), Problem> {
-    let route = at(path).filter(|route| exposed.contains(&route.endpoint));
+    if let Some(open) = open(path, options) {
+        return match *method {
+            Method::POST => Ok((Target::Events, open.path)),
+            Method::OPTIONS => Ok((Target::Preflight, open.path)),
+            _ => Err(not_allowed(path, allowed(path, options))),
+        };
+    }
+    let route = at(path).filter(|route| options.endpoints.contains(&route.endpoint));
     let route = route.ok_or_else(nothing_here)?;
     if !route.methods.split(", ").any(|allowed| allowed == method.as_str()) {
-        let detail = format!("{path} takes {}", route.methods);
-        return Err(Problem::new(ProblemType::MethodNotAllowed, detail));
+        return Err(not_allowed(path, route.methods));
     }
     Ok((route.target, route.path))
+}
+
+fn not_allowed(path: &str, methods: &str) -> Problem {
+    Problem::new(ProblemType::MethodNotAllowed, format!("{path} takes {methods}"))
 }
 
 fn nothing_here() -> Problem {
@@ -177,7 +209,9 @@ mod tests {
     #[test]
     fn what_is_not_exposed_does_not_exist() {
         let status = |method, path, exposed: &[Endpoint]| {
-            target(&method, path, exposed).map(|found| found.0).map_err(|p| p.kind.status())
+            let options =
+                IngressOptions { endpoints: exposed.to_vec(), ..IngressOptions::narrow() };
+            target(&method, path, &options).map(|found| found.0).map_err(|p| p.kind.status())
         };
         assert_eq!(status(Method::POST, "/v1/events", &[Endpoint::Events]), Ok(Target::Events));
         assert_eq!(status(Method::GET, "/v1/events", &[Endpoint::Events]), Err(405));

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::Guard;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -16,23 +17,27 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tidegate_telemetry::serve;
 use tidegate_tls::{Security, Stream};
 use tidegate_types::{Problem, ProblemType};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::access::{Access, Whose};
+use super::anonymous::Anonymous;
+use super::answer::challenge::Challenge;
 use super::answer::{self, Body};
-use super::challenge::Challenge;
 use super::client::proxied;
 use super::outlive::Outlive;
 use super::route::Target;
 use super::{body, client, receipts, route};
 use crate::force::snapshot::Snapshot;
 use crate::gateway::Gateway;
+use crate::observe::stages::{Stage, StageClock};
+use crate::observe::trace::Trace;
 use crate::pipeline;
 use crate::stage::admit::meter::{self, Standing};
-use crate::stage::authenticate::{Producer, Sender, authenticate, bearer};
+use crate::stage::authenticate::{Came, Producer, Sender, authenticate, bearer};
 
 /// The description of this API.
 const DOCUMENT: &str = include_str!("../../../../docs/openapi/public.json");
@@ -47,8 +52,9 @@ pub async fn serve(
     security: Security,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(gateway.options.max_connections));
+    let places = Arc::clone(&gateway.connections);
     let builder = Arc::new(builder(&gateway));
+    gateway.meters.requests.expect(security.is_tls(), route::posts(&gateway.options));
     let graceful = GracefulShutdown::new();
     // Nothing is lost with a connection on which no byte of a request was read.
     let (draining, drains) = watch::channel(false);
@@ -84,7 +90,10 @@ pub async fn serve(
                 _ = drains.wait_for(|draining| *draining) => return,
             };
             let ended = match secured {
-                Ok(secured) => connection(&gateway, &builder, secured, watcher).await,
+                Ok((stream, peer)) => {
+                    let secured = (stream, peer, security.is_tls());
+                    connection(&gateway, &builder, secured, watcher).await
+                }
                 Err(error) => Err(error.into()),
             };
             // An error is the client's: it went away, was too slow, or spoke no HTTP.
@@ -139,7 +148,7 @@ async fn secure(
 async fn connection(
     gateway: &Arc<Gateway>,
     builder: &Arc<auto::Builder<TokioExecutor>>,
-    (stream, peer): (Stream, IpAddr),
+    (stream, peer, is_tls): (Stream, IpAddr, bool),
     watcher: Watcher,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let gateway = Arc::clone(gateway);
@@ -149,7 +158,7 @@ async fn connection(
     let service = service_fn(move |request| {
         begins.store(true, Ordering::Relaxed);
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(handle(&gateway, peer, request).await) }
+        async move { Ok::<_, Infallible>(handle(&gateway, (peer, is_tls), request).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     begun_within(limit, begun, watcher.watch(connection)).await
@@ -172,22 +181,29 @@ async fn begun_within<E>(
 
 async fn handle(
     gateway: &Arc<Gateway>,
-    peer: IpAddr,
+    (peer, is_tls): (IpAddr, bool),
     request: Request<Incoming>,
 ) -> Response<Body> {
     let path = request.uri().path();
-    let target = route::target(request.method(), path, &gateway.options.endpoints);
+    let target = route::target(request.method(), path, &gateway.options);
+    let open = route::open(path, &gateway.options);
+    let page = open.and_then(|open| open.allowed(request.headers()));
     let route = target.as_ref().map_or("", |(_, route)| *route);
     let client = client::address(peer, request.headers(), &gateway.options);
-    let access = Access::begin(request.method(), route, request.headers(), client);
+    let trace = Trace::begin(request.headers(), gateway.meters.spans.as_deref());
+    let access =
+        Access::begin(request.method(), route, request.headers(), (client, is_tls), trace.clone());
     let challenge = Challenge::of(gateway.tokens.is_some(), request.headers());
     let mut response = match target {
-        Ok((target, _)) => respond(gateway, target, client, challenge, request)
+        Ok((target, _)) => respond(gateway, target, client, challenge, (request, trace))
             .await
             .unwrap_or_else(|problem| challenge.answer(&problem)),
-        Err(problem) => answer::misled(&problem, route::allowed(path)),
+        Err(problem) => answer::misled(&problem, route::allowed(path, &gateway.options)),
     };
-    access.end(&gateway.lines, &mut response);
+    if let Some(open) = open {
+        open.mark(page, &mut response);
+    }
+    access.end(&gateway.lines, &gateway.meters, &mut response);
     response
 }
 
@@ -196,12 +212,16 @@ async fn respond(
     target: Target,
     client: IpAddr,
     challenge: Challenge,
-    request: Request<Incoming>,
+    (request, trace): (Request<Incoming>, Trace),
 ) -> Result<Response<Body>, Problem> {
     let ready = gateway.health.is_ready();
     match target {
         Target::Ping | Target::Livez => Ok(answer::json(StatusCode::OK, "{\"status\":\"ok\"}")),
         Target::Document => Ok(answer::json(StatusCode::OK, DOCUMENT)),
+        Target::Metrics => match gateway.page.get() {
+            Some(source) => Ok(serve::page(request.headers(), Arc::clone(source)).await),
+            None => Err(Problem::new(ProblemType::Unavailable, "the gateway is starting")),
+        },
         Target::Readyz if ready => Ok(answer::json(StatusCode::OK, "{\"status\":\"ready\"}")),
         Target::Readyz => {
             let detail = if gateway.health.is_draining() {
@@ -211,9 +231,13 @@ async fn respond(
             };
             Err(Problem::new(ProblemType::Unavailable, detail))
         }
+        Target::Preflight => Ok(route::open(request.uri().path(), &gateway.options)
+            .map(|open| open.preflight(request.headers()))
+            .unwrap_or_default()),
         Target::Receipt => {
             let (sender, allowance) = {
-                let (sender, snapshot) = authenticated(gateway, client, request.headers()).await?;
+                let (sender, snapshot) =
+                    authenticated(gateway, client, request.headers(), None).await?;
                 let allowance = sender.allowance(&snapshot);
                 (sender, allowance)
             };
@@ -228,22 +252,35 @@ async fn respond(
             response.extensions_mut().insert(Whose(allowance.tenant));
             Ok(response)
         }
-        Target::Events | Target::Batch => ingest(gateway, target, client, challenge, request).await,
+        Target::Events | Target::Batch => {
+            ingest(gateway, target, client, challenge, (request, trace)).await
+        }
     }
 }
 
 /// Who sends, with the snapshot that was asked. A token is verified before that is read: this may wait
-/// for its issuer's keys. Refusals are bounded.
+/// for its issuer's keys. Refusals are bounded. `open`: the path takes those who show nothing.
 async fn authenticated(
     gateway: &Gateway,
     client: IpAddr,
     headers: &HeaderMap,
+    open: Option<&Anonymous>,
 ) -> Result<(Sender, Guard<Arc<Snapshot>>), Problem> {
     let tell = |refused| gateway.failures.tell(refused, client);
-    let token = bearer::verified(gateway.tokens.as_deref(), headers).await.map_err(tell)?;
+    let came = match open.filter(|_| !shows_something(headers)) {
+        Some(open) => Came::Guest(open.guest(headers, client)?),
+        None => {
+            let token = bearer::verified(gateway.tokens.as_deref(), headers).await.map_err(tell)?;
+            token.map_or(Came::Key, Came::Token)
+        }
+    };
     let snapshot = gateway.snapshot.load();
-    let sender = authenticate(&snapshot, headers, token).map_err(tell)?;
+    let sender = authenticate(&snapshot, headers, came).map_err(tell)?;
     Ok((sender, snapshot))
+}
+
+fn shows_something(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-api-key") || headers.contains_key(AUTHORIZATION)
 }
 
 async fn ingest(
@@ -251,16 +288,21 @@ async fn ingest(
     target: Target,
     client: IpAddr,
     challenge: Challenge,
-    request: Request<Incoming>,
+    (request, trace): (Request<Incoming>, Trace),
 ) -> Result<Response<Body>, Problem> {
     let (parts, incoming) = request.into_parts();
+    let own = trace.own;
+    let clock = StageClock::begin(&gateway.meters, own.as_ref(), Stage::Authenticate);
     // Who may not write is told before anything of the body is read.
     let producer = {
-        let (sender, snapshot) = authenticated(gateway, client, &parts.headers).await?;
+        let open = route::open(parts.uri.path(), &gateway.options);
+        let (sender, snapshot) = authenticated(gateway, client, &parts.headers, open).await?;
         sender.producer(&snapshot)?
     };
+    clock.end();
     let (allowance, standing) = (producer.allowance().clone(), Arc::new(OnceLock::new()));
-    let answered = worked_on(gateway, target, producer, (parts, incoming), &standing).await;
+    let answered =
+        worked_on(gateway, target, producer, (parts, incoming), (&standing, trace)).await;
     let is_theirs = answered.as_ref().is_err_and(|problem| problem.kind.status() < 500);
     if is_theirs && standing.get().is_none() {
         // The body was none: the request counts all the same, and its own problem is what is told.
@@ -277,13 +319,19 @@ async fn worked_on(
     target: Target,
     producer: Producer,
     (parts, incoming): (Parts, Incoming),
-    standing: &Arc<OnceLock<Standing>>,
+    (standing, trace): (&Arc<OnceLock<Standing>>, Trace),
 ) -> Result<Response<Body>, Problem> {
     let form = route::form(target, &parts.headers)?;
+    let clock = StageClock::begin(&gateway.meters, trace.own.as_ref(), Stage::Receive);
     let body = body::read(&parts.headers, incoming, &gateway.options).await?;
+    gateway.meters.read(body.len());
+    clock.end();
     let work = {
         let (gateway, standing) = (Arc::clone(gateway), Arc::clone(standing));
-        async move { pipeline::run(&gateway, producer, &parts.headers, form, body, &standing).await }
+        async move {
+            let noted = (&*standing, &trace);
+            pipeline::run(&gateway, producer, &parts.headers, form, body, noted).await
+        }
     };
     let work = Outlive::new(&gateway.tasks, work);
     let answer = tokio::time::timeout(gateway.options.request_timeout, work).await;
@@ -300,5 +348,10 @@ async fn worked_on(
             "the request failed; send the events again with the same keys",
         )
     })??;
-    Ok(answer::receipts(answer, &gateway.options))
+    let ack = answer.ack;
+    let mut response = answer::receipts(answer, &gateway.options);
+    if let Some(ack) = ack {
+        response.extensions_mut().insert(ack);
+    }
+    Ok(response)
 }

@@ -1,32 +1,14 @@
 //! The answer: one receipt per event, in request order.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use http::HeaderValue;
 use tidegate_dedup::Settled;
+use tidegate_types::revision::delivery::Ack;
 use tidegate_types::{EventId, Finding, Problem, Status};
 
 use super::decode::Form;
 use super::deliver::Delivered;
 use crate::event::{Outcome, State};
-
-/// Events received since the start, by what became of them.
-#[derive(Debug, Default)]
-pub struct Counts([AtomicU64; Status::ALL.len()]);
-
-impl Counts {
-    fn add(&self, status: Status, count: u64) {
-        if let Some(counter) = self.0.get(status as usize) {
-            counter.fetch_add(count, Ordering::Relaxed);
-        }
-    }
-
-    /// How many events had this status.
-    #[must_use]
-    pub fn get(&self, status: Status) -> u64 {
-        self.0.get(status as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
-    }
-}
+use crate::observe::events::Tally;
 
 /// What the client is told.
 #[derive(Debug)]
@@ -40,6 +22,10 @@ pub struct Answer {
     pub status: Status,
     pub accepted: u64,
     pub rejected: u64,
+    /// How many events have which status.
+    pub(crate) tally: Tally,
+    /// Of what was stored by this request, the weakest.
+    pub(crate) ack: Option<Ack>,
     /// Of a single event that was rejected.
     pub findings: Vec<Finding>,
     /// Of a single event that is to be sent again.
@@ -50,9 +36,9 @@ pub struct Answer {
 
 /// Writes the receipts and counts the statuses.
 #[must_use]
-pub fn acknowledge(delivered: Delivered, counts: &Counts) -> Answer {
-    let Delivered { place, form, events, failure } = delivered;
-    let mut tally = [0u64; Status::ALL.len()];
+pub fn acknowledge(delivered: Delivered) -> Answer {
+    let Delivered { place, form, events, failure, ack } = delivered;
+    let mut tally: Tally = [0; Status::ALL.len()];
     let mut receipts = Vec::with_capacity(events.len() * 128);
     let mut status = Status::Retry;
     for (at, event) in events.iter().enumerate() {
@@ -73,12 +59,13 @@ pub fn acknowledge(delivered: Delivered, counts: &Counts) -> Answer {
         status,
         accepted: 0,
         rejected: 0,
+        tally,
+        ack,
         findings: Vec::new(),
         retry_after_ms: None,
         failure,
     };
     for (status, count) in Status::ALL.into_iter().zip(tally) {
-        counts.add(status, count);
         if status.is_taken() { answer.accepted += count } else { answer.rejected += count }
     }
     if form.is_single()

@@ -37,6 +37,29 @@ enum With {
     /// A key of this id, which has quotas of its own.
     Key(Arc<str>, Quotas),
     Token(Bearer),
+    Guest(Guest),
+}
+
+/// What a request came with, as far as that was looked at before the snapshot was.
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// A key, if anything.
+    Key,
+    /// A token that was verified, which may take time.
+    Token(Bearer),
+    /// Nothing, on a path where nothing is needed.
+    Guest(Guest),
+}
+
+/// Who sends without a credential.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) tenant: TenantId,
+    pub(crate) write: WriteScope,
+    /// Where it comes from, as buckets name it.
+    pub(crate) address: Arc<str>,
+    /// Of what comes from there.
+    pub(crate) quotas: Quotas,
 }
 
 /// Credentials that were refused.
@@ -63,24 +86,33 @@ pub struct Producer {
     allowance: Allowance,
     in_force: Arc<InForce>,
     expires_at: Option<UnixMillis>,
-    /// Where it came with a token in place of a key.
-    token: Option<Bearer>,
+    /// With what it came.
+    came: Came,
     /// Where all of this was read; a body that takes its time must not keep all of it.
     snapshot: Weak<Snapshot>,
 }
 
-/// Checks the credentials: a token that was verified already, since that may take time, or else a key.
+/// Checks what a request came with.
 ///
 /// # Errors
 /// 401 for missing, unknown or expired ones, 403 for revoked ones.
 pub(crate) fn authenticate(
     snapshot: &Snapshot,
     headers: &HeaderMap,
-    token: Option<Bearer>,
+    came: Came,
 ) -> Result<Sender, Refused> {
-    match token {
-        Some(token) => token.sender(),
-        None => api_key::authenticate(snapshot, headers),
+    match came {
+        Came::Key => api_key::authenticate(snapshot, headers),
+        Came::Token(token) => token.sender(),
+        Came::Guest(guest) => Ok(guest.sender()),
+    }
+}
+
+impl Guest {
+    fn sender(self) -> Sender {
+        let scopes = Scopes { write: self.write.clone(), read: false };
+        let tenant = self.tenant.clone();
+        Sender { tenant, scopes, expires_at: None, with: With::Guest(self) }
     }
 }
 
@@ -99,11 +131,12 @@ impl Sender {
         let in_force = snapshot.in_force(&tenant).cloned();
         let in_force = in_force.ok_or_else(|| nothing_in_force(snapshot, &tenant))?;
         let (write, snapshot) = (scopes.write, Arc::downgrade(snapshot));
-        let token = match with {
-            With::Key(..) => None,
-            With::Token(token) => Some(token),
+        let came = match with {
+            With::Key(..) => Came::Key,
+            With::Token(token) => Came::Token(token),
+            With::Guest(guest) => Came::Guest(guest),
         };
-        Ok(Producer { tenant, write, allowance, in_force, expires_at, token, snapshot })
+        Ok(Producer { tenant, write, allowance, in_force, expires_at, came, snapshot })
     }
 
     /// How much may be sent.
@@ -112,6 +145,7 @@ impl Sender {
         let key = match &self.with {
             With::Key(id, quotas) => Some((Arc::clone(id), *quotas)),
             With::Token(_) => None,
+            With::Guest(guest) => Some((Arc::clone(&guest.address), guest.quotas)),
         };
         Allowance { tenant, key, of_tenant }
     }
@@ -141,7 +175,7 @@ impl Producer {
         if unchanged && !is_past(self.expires_at) {
             return Ok(self);
         }
-        let sender = authenticate(&current, headers, self.token);
+        let sender = authenticate(&current, headers, self.came);
         let sender = sender.map_err(|refused| *refused.problem)?;
         sender.producer(&current)
     }

@@ -67,6 +67,13 @@ pub struct Decoded {
     pub(super) events: Vec<Event>,
 }
 
+impl Decoded {
+    /// How many events it has.
+    pub(crate) fn count(&self) -> usize {
+        self.events.len()
+    }
+}
+
 /// Reads a body.
 ///
 /// # Errors

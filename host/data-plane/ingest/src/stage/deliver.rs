@@ -26,6 +26,20 @@ pub struct Delivered {
     pub(super) events: Vec<Event>,
     /// Why nothing was taken, where that is so.
     pub(super) failure: Option<Problem>,
+    /// Of what was stored, the weakest.
+    pub(super) ack: Option<Ack>,
+}
+
+impl Delivered {
+    /// Nothing was stored.
+    fn nothing(
+        place: OwnedSemaphorePermit,
+        form: Form,
+        events: Vec<Event>,
+        failure: Option<Problem>,
+    ) -> Self {
+        Self { place, form, events, failure, ack: None }
+    }
 }
 
 /// How long a sender should wait before it tries again what could not be taken.
@@ -65,7 +79,7 @@ pub(crate) async fn deliver(
     }
     if direct.is_empty() && durable.is_empty() {
         claims.release().await;
-        return Delivered { place, form, events, failure: shut.problem };
+        return Delivered::nothing(place, form, events, shut.problem);
     }
     let (batch, stored) = match to_log(durable, &events, &request) {
         Ok(to_log) => to_log,
@@ -80,7 +94,7 @@ pub(crate) async fn deliver(
             unavailable("the request took longer than its claims last; nothing was stored");
         let rows = stored.iter().map(|(at, ..)| *at).chain(direct.iter().map(|(at, ..)| *at));
         rows.for_each(|at| settle(&mut events, at, Outcome::Retry { after_ms: RETRY_AFTER_MS }));
-        return Delivered { place, form, events, failure: Some(problem) };
+        return Delivered::nothing(place, form, events, Some(problem));
     };
     let sent = direct::send(direct, &mut events, &request, &gateway.sinks, &mut keys);
     // The events wait without their texts and what was made of them: what many requests hold at once
@@ -96,8 +110,10 @@ pub(crate) async fn deliver(
     let sink_failure = sent.settle(&mut events, &gateway.tasks).await;
     let failure = log_failure.or(sink_failure).or(shut.problem);
     // Where some were taken, each receipt says what became of its event.
-    let failure = failure.filter(|_| !events.iter().any(is_stored));
-    Delivered { place, form, events, failure }
+    let is_taken = events.iter().any(is_stored);
+    let failure = failure.filter(|_| !is_taken);
+    let ack = if stored.is_empty() { Ack::Delivered } else { Ack::Durable };
+    Delivered { place, form, events, failure, ack: is_taken.then_some(ack) }
 }
 
 fn is_stored(event: &Event) -> bool {
@@ -234,7 +250,7 @@ async fn refused(
     for event in events.iter_mut().filter(|event| event.open().is_some()) {
         event.state = State::Settled(too_large());
     }
-    Delivered { place, form, events, failure: Some(problem) }
+    Delivered::nothing(place, form, events, Some(problem))
 }
 
 /// Sending them again as they are would end the same way.

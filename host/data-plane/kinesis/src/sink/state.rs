@@ -2,6 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::sinks as metrics;
+
 use crate::backlog::Place;
 use crate::options::KinesisOptions;
 
@@ -98,31 +101,16 @@ impl States {
         })
     }
 
-    pub(super) fn prometheus(&self, sink: &str) -> String {
-        let mut out = String::new();
-        let mut gauge = |name: &str, help: &str, of: fn(&Looks) -> u64| {
-            out += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
-            for place in Place::ALL {
-                let state = self.state(place);
-                if let Some(looks) = &state.looks {
-                    let (stream, value) = (&state.stream, of(looks));
-                    out += &format!("{name}{{sink=\"{sink}\",stream=\"{stream}\"}} {value}\n");
-                }
-            }
-        };
-        gauge("tidegate_kinesis_shards", "Open shards of the stream.", |looks| {
-            u64::try_from(looks.shards).unwrap_or(0)
-        });
-        gauge(
-            "tidegate_kinesis_retention_hours",
-            "For how long the stream keeps records.",
-            |looks| u64::try_from(looks.retention_hours).unwrap_or(0),
-        );
-        gauge(
-            "tidegate_kinesis_record_limit_bytes",
-            "The largest record that the stream takes, key included.",
-            |looks| looks.record_bytes as u64,
-        );
-        out
+    pub(super) fn report(&self, sink: &str, page: &mut Page) {
+        for place in Place::ALL {
+            let state = self.state(place);
+            let Some(looks) = &state.looks else { continue };
+            let labels = [sink, state.stream.as_str()];
+            let shards = u64::try_from(looks.shards).unwrap_or(0);
+            let retention = u64::try_from(looks.retention_hours).unwrap_or(0) * 3600;
+            page.put(&metrics::KINESIS_SHARDS, &labels, shards);
+            page.put(&metrics::KINESIS_RETENTION, &labels, retention);
+            page.put(&metrics::KINESIS_RECORD_LIMIT, &labels, looks.record_bytes);
+        }
     }
 }

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::sinks as metrics;
+
 use crate::client::trouble::Meaning;
 
 /// How often the log is told of the same.
@@ -87,63 +90,27 @@ impl Stats {
         add(&self.rejected, records);
     }
 
-    /// `gauges`: messages that wait, their bytes, and calls under way.
-    pub(super) fn prometheus(&self, sink: &str, gauges: [usize; 3]) -> String {
+    pub(super) fn report(&self, sink: &str, page: &mut Page) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut out = String::new();
-        let mut family = |name: &str, kind: &str, help: &str, rows: &[(&str, u64)]| {
-            out += &format!(
-                "# HELP tidegate_kinesis_{name} {help}\n# TYPE tidegate_kinesis_{name} {kind}\n"
-            );
-            for (label, value) in rows {
-                out += &format!("tidegate_kinesis_{name}{{sink=\"{sink}\"{label}}} {value}\n");
-            }
-        };
-        family(
-            "calls_total",
-            "counter",
-            "PutRecords calls that were made.",
-            &[("", read(&self.calls))],
-        );
-        let failed = [
-            (",reason=\"throttled\"", read(&self.calls_throttled)),
-            (",reason=\"refused\"", read(&self.calls_refused)),
-            (",reason=\"unanswered\"", read(&self.calls_unanswered)),
-            (",reason=\"failed\"", read(&self.calls_failed)),
-        ];
-        family(
-            "failed_calls_total",
-            "counter",
-            "PutRecords calls that failed as a whole.",
-            &failed,
-        );
-        let sent = read(&self.sent);
-        family(
-            "sent_records_total",
-            "counter",
-            "Records in calls, each as often as it was sent.",
-            &[("", sent)],
-        );
-        let bytes = read(&self.sent_bytes);
-        family(
-            "sent_bytes_total",
-            "counter",
-            "Bytes of these records and their keys.",
-            &[("", bytes)],
-        );
-        let outcomes = [
-            (",outcome=\"stored\"", read(&self.stored)),
-            (",outcome=\"rejected\"", read(&self.rejected)),
-            (",outcome=\"throttled\"", read(&self.entries_throttled)),
-            (",outcome=\"failed\"", read(&self.entries_failed)),
-        ];
-        let help = "What became of records; those throttled and failed are tried again.";
-        family("records_total", "counter", help, &outcomes);
-        let [waiting, bytes, calls] = gauges.map(|gauge| gauge as u64);
-        family("waiting_records", "gauge", "Records that wait or are under way.", &[("", waiting)]);
-        family("waiting_bytes", "gauge", "Bytes that they take.", &[("", bytes)]);
-        family("calls_under_way", "gauge", "Calls that have not been answered.", &[("", calls)]);
-        out
+        page.put(&metrics::KINESIS_CALLS, &[sink], read(&self.calls));
+        for (reason, counter) in [
+            ("throttled", &self.calls_throttled),
+            ("refused", &self.calls_refused),
+            ("unanswered", &self.calls_unanswered),
+            ("failed", &self.calls_failed),
+        ] {
+            page.put(&metrics::KINESIS_FAILED_CALLS, &[sink, reason], read(counter));
+        }
+        page.put(&metrics::KINESIS_SENT_RECORDS, &[sink], read(&self.sent));
+        page.put(&metrics::KINESIS_SENT_BYTES, &[sink], read(&self.sent_bytes));
+        for (outcome, counter) in [
+            ("stored", &self.stored),
+            ("rejected", &self.rejected),
+            ("throttled", &self.entries_throttled),
+            ("failed", &self.entries_failed),
+        ] {
+            page.put(&metrics::KINESIS_RECORDS, &[sink, outcome], read(counter));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
 use aws_smithy_http_client::Builder;
 use tidegate_kinesis::{CloudWatchOptions, DropReporter, OptionsError};
+use tidegate_telemetry::{Format, Page};
 use tidegate_testkit::{AwsServer, aws};
 use tidegate_types::UnixMillis;
 use tokio::runtime::Runtime;
@@ -115,7 +116,7 @@ fn what_cloudwatch_did_not_take_is_sent_later() {
     counts.received(50);
     counts.dropped(5);
     let failed = |reporter: &DropReporter| {
-        let text = reporter.prometheus();
+        let text = Page::of(|page| reporter.report(page)).text(Format::Prometheus);
         let name = "tidegate_cloudwatch_report_failures_total{stream=\"events\"} ";
         let found = text.lines().find_map(|line| line.strip_prefix(name));
         found.expect("a row").parse::<u64>().expect("a number")

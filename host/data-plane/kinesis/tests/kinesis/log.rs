@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidegate_kinesis::{CloudWatchOptions, DropReporter};
 use tidegate_sinks::Failure;
+use tidegate_telemetry::{Format, Page};
 use tidegate_testkit::KinesisFake;
 use tidegate_testkit::kinesis_fake::{Outcome, Reply};
 
@@ -105,7 +106,7 @@ fn a_cloudwatch_that_is_not_there_is_told_of_once() {
     reporter.counts().received(1);
     let failures = "tidegate_cloudwatch_report_failures_total{stream=\"unreported\"} ";
     eventually("it has failed", || {
-        let text = reporter.prometheus();
+        let text = Page::of(|page| reporter.report(page)).text(Format::Prometheus);
         let found = text.lines().find_map(|line| line.strip_prefix(failures)).unwrap();
         found.parse::<u64>().unwrap() >= 5
     });

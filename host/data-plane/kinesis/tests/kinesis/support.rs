@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tidegate_kinesis::{AwsAccess, Credentials, Envelope, KinesisOptions, KinesisSink};
 use tidegate_sinks::{Failure, Kind, Message, Outlet, OutletOptions, Reports, Sink as _};
+use tidegate_telemetry::{Format, Page};
 use tidegate_types::{Digest, EventId, SinkName, UnixMillis};
 use tokio::runtime::Runtime;
 
@@ -140,9 +141,14 @@ impl Rig {
         reports.remove(0).1
     }
 
+    /// Its metrics.
+    pub(crate) fn told(&self) -> String {
+        Page::of(|page| self.sink.report("main", page)).text(Format::Prometheus)
+    }
+
     /// The value of a counter.
     pub(crate) fn counter(&self, row: &str) -> u64 {
-        let text = self.sink.prometheus("main");
+        let text = self.told();
         let found = text.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
         found.unwrap_or_else(|| panic!("no {row} in {text}")).parse().expect("a number")
     }

@@ -2,7 +2,7 @@
 //! metrics. Counters live as long as the process, also of rules that no plan holds any more.
 
 pub(crate) mod counters;
-mod prometheus;
+mod report;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tidegate_types::{Digest, RuleName, TenantId};
 use crate::guest::manifest::Manifest;
 use counters::{Key, Meters, Observed};
 
-pub(crate) use prometheus::render;
+pub(crate) use report::report;
 
 const SEVERITIES: [&str; 4] = ["info", "warn", "soft", "hard"];
 /// In the order of `FaultKind`.

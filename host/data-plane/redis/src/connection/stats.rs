@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::dedup as metrics;
+
 /// How often it is told that commands are rejected.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,25 +54,17 @@ impl LinkStats {
         is_due
     }
 
-    pub(super) fn prometheus(&self, up: bool) -> String {
+    pub(super) fn report(&self, up: bool, page: &mut Page) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (connections, refused) = (read(&self.connections), read(&self.refused));
-        let (timeouts, lost) = (read(&self.timeouts), read(&self.lost));
-        let rejected = read(&self.rejected);
-        let up = u64::from(up);
-        format!(
-            "# HELP tidegate_redis_up Whether Redis can be used.\n\
-             # TYPE tidegate_redis_up gauge\n\
-             tidegate_redis_up {up}\n\
-             # HELP tidegate_redis_connections_total Connections that were made.\n\
-             # TYPE tidegate_redis_connections_total counter\n\
-             tidegate_redis_connections_total {connections}\n\
-             # HELP tidegate_redis_errors_total Commands that did nothing, or of which that is not known, by the reason.\n\
-             # TYPE tidegate_redis_errors_total counter\n\
-             tidegate_redis_errors_total{{reason=\"down\"}} {refused}\n\
-             tidegate_redis_errors_total{{reason=\"timeout\"}} {timeouts}\n\
-             tidegate_redis_errors_total{{reason=\"lost\"}} {lost}\n\
-             tidegate_redis_errors_total{{reason=\"rejected\"}} {rejected}\n"
-        )
+        page.put(&metrics::REDIS_UP, &[], up);
+        page.put(&metrics::REDIS_CONNECTIONS, &[], read(&self.connections));
+        for (reason, counter) in [
+            ("down", &self.refused),
+            ("timeout", &self.timeouts),
+            ("lost", &self.lost),
+            ("rejected", &self.rejected),
+        ] {
+            page.put(&metrics::REDIS_ERRORS, &[reason], read(counter));
+        }
     }
 }

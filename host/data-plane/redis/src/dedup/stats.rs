@@ -6,13 +6,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_dedup::{Claim, DedupStats};
+use tidegate_telemetry::metrics::dedup as metrics;
+use tidegate_telemetry::{Histogram, Page};
 use tidegate_types::EventId;
 
 /// Events stored twice that are remembered, so that each counts once however often the log is read.
 const REMEMBERED: usize = 65_536;
 
-/// Upper ends of the latency histogram, in microseconds.
-const BUCKETS: [u64; 10] = [250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000];
+/// Bounds of how long it takes, in microseconds.
+static BOUNDS: [u64; 10] = [250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000];
 
 /// What is timed.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +23,7 @@ pub(super) enum Operation {
     Settle,
 }
 
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [AtomicU64; BUCKETS.len()],
-    count: AtomicU64,
-    micros: AtomicU64,
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stats {
     new: AtomicU64,
     own: AtomicU64,
@@ -47,6 +42,30 @@ pub(super) struct Stats {
     known_twice: Mutex<HashSet<EventId>>,
     claims: Histogram,
     settlings: Histogram,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            new: AtomicU64::default(),
+            own: AtomicU64::default(),
+            replayed: AtomicU64::default(),
+            conflict: AtomicU64::default(),
+            in_flight: AtomicU64::default(),
+            full: AtomicU64::default(),
+            unavailable: AtomicU64::default(),
+            committed: AtomicU64::default(),
+            commits_refused: AtomicU64::default(),
+            made_up_for: AtomicU64::default(),
+            released: AtomicU64::default(),
+            releases_dropped: AtomicU64::default(),
+            reservations_lost: AtomicU64::default(),
+            stored_twice: AtomicU64::default(),
+            known_twice: Mutex::default(),
+            claims: Histogram::of_durations(&BOUNDS),
+            settlings: Histogram::of_durations(&BOUNDS),
+        }
+    }
 }
 
 fn add(counter: &AtomicU64, count: u64) {
@@ -124,17 +143,11 @@ impl Stats {
             Operation::Claim => &self.claims,
             Operation::Settle => &self.settlings,
         };
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BUCKETS.iter().zip(&histogram.buckets).find(|(end, _)| micros <= **end);
-        if let Some((_, bucket)) = bucket {
-            add(bucket, 1);
-        }
-        add(&histogram.count, 1);
-        add(&histogram.micros, micros);
+        histogram.observe(took);
     }
 
     /// `open` is how many appends are not known to be committed.
-    pub(super) fn prometheus(&self, open: u64) -> String {
+    pub(super) fn report(&self, open: u64, page: &mut Page) {
         let common = DedupStats {
             new: read(&self.new),
             own: read(&self.own),
@@ -147,62 +160,14 @@ impl Stats {
             leases_lost: read(&self.reservations_lost),
             ..DedupStats::default()
         };
-        let mut out = common.prometheus();
-        for (name, help, count) in [
-            ("unavailable_total", "Keys that could not be asked for.", read(&self.unavailable)),
-            (
-                "duplicates_stored_total",
-                "Events that were stored although their key was committed: each is one duplicate.",
-                read(&self.stored_twice),
-            ),
-            (
-                "commits_refused_total",
-                "Commits that Redis refused; they are made up for from the log.",
-                read(&self.commits_refused),
-            ),
-            (
-                "commits_made_up_for_total",
-                "Keys that were committed from the log.",
-                read(&self.made_up_for),
-            ),
-            (
-                "releases_dropped_total",
-                "Requests whose keys are left to their lease, because too many waited.",
-                read(&self.releases_dropped),
-            ),
-        ] {
-            let name = format!("tidegate_dedup_{name}");
-            let text = format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}\n");
-            out.push_str(&text);
-        }
-        out.push_str(&format!(
-            "# HELP tidegate_dedup_uncommitted_appends Appends that are not known to be committed.\n\
-             # TYPE tidegate_dedup_uncommitted_appends gauge\n\
-             tidegate_dedup_uncommitted_appends {open}\n\
-             # HELP tidegate_dedup_store_seconds How long the store took for the keys of a request.\n\
-             # TYPE tidegate_dedup_store_seconds histogram\n"
-        ));
-        self.claims.write("claim", &mut out);
-        self.settlings.write("settle", &mut out);
-        out
-    }
-}
-
-impl Histogram {
-    fn write(&self, operation: &str, out: &mut String) {
-        let name = "tidegate_dedup_store_seconds";
-        let mut below = 0;
-        for (end, bucket) in BUCKETS.iter().zip(&self.buckets) {
-            below += read(bucket);
-            let end = *end as f64 / 1e6;
-            let line = format!("{name}_bucket{{operation=\"{operation}\",le=\"{end}\"}} {below}\n");
-            out.push_str(&line);
-        }
-        let (count, sum) = (read(&self.count), read(&self.micros) as f64 / 1e6);
-        out.push_str(&format!(
-            "{name}_bucket{{operation=\"{operation}\",le=\"+Inf\"}} {count}\n\
-             {name}_sum{{operation=\"{operation}\"}} {sum}\n\
-             {name}_count{{operation=\"{operation}\"}} {count}\n"
-        ));
+        common.report(page);
+        page.put(&metrics::UNAVAILABLE, &[], read(&self.unavailable));
+        page.put(&metrics::DUPLICATES_STORED, &[], read(&self.stored_twice));
+        page.put(&metrics::COMMITS_REFUSED, &[], read(&self.commits_refused));
+        page.put(&metrics::COMMITS_MADE_UP_FOR, &[], read(&self.made_up_for));
+        page.put(&metrics::RELEASES_DROPPED, &[], read(&self.releases_dropped));
+        page.put(&metrics::UNCOMMITTED, &[], open);
+        page.put(&metrics::STORE_DURATION, &["claim"], self.claims.read());
+        page.put(&metrics::STORE_DURATION, &["settle"], self.settlings.read());
     }
 }

@@ -11,6 +11,7 @@ use tidegate_dedup::{
     Unavailable, Wanted,
 };
 use tidegate_redis::{Link, RedisKeys, RedisKeysOptions, RedisOptions};
+use tidegate_telemetry::{Format, Page};
 use tidegate_testkit::Redis;
 use tidegate_types::{Digest, EventId, TenantId, UnixMillis};
 use tidegate_wal::{KeyMark, Record, RecordBatch, Stored, Wal, WalOptions};
@@ -133,7 +134,11 @@ impl Node {
 
     /// A counter of the metrics.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let text = self.keys.prometheus() + &self.link.prometheus();
+        let page = Page::of(|page| {
+            self.keys.report(page);
+            self.link.report(page);
+        });
+        let text = page.text(Format::Prometheus);
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }

@@ -63,6 +63,9 @@ pub(crate) struct Counters {
     progress: AtomicU64,
     /// Something was errored after the last delivery.
     troubled: AtomicBool,
+    /// The most that was told of messages taken, their bytes, and dead letters: what was offered and not
+    /// taken is taken off again, and counters never fall.
+    told_most: [AtomicU64; 3],
 }
 
 impl Default for Counters {
@@ -84,6 +87,7 @@ impl Default for Counters {
             told: Mutex::default(),
             progress: AtomicU64::default(),
             troubled: AtomicBool::default(),
+            told_most: Default::default(),
         }
     }
 }
@@ -198,10 +202,12 @@ impl Counters {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut took = [0; BUCKETS_MS.len() + 1];
         took.iter_mut().zip(&self.took).for_each(|(to, from)| *to = of(from));
+        let [taken, bytes, dead] = &self.told_most;
+        let most = |told: &AtomicU64, now: u64| told.fetch_max(now, Ordering::Relaxed).max(now);
         OutletStats {
-            taken: of(&self.taken),
-            bytes: of(&self.bytes),
-            dead: of(&self.dead),
+            taken: most(taken, of(&self.taken)),
+            bytes: most(bytes, of(&self.bytes)),
+            dead: most(dead, of(&self.dead)),
             full: of(&self.full),
             delivered: of(&self.delivered),
             errored: of(&self.errored),

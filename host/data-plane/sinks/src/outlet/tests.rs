@@ -32,9 +32,7 @@ impl Sink for Held {
         self.slips.lock().unwrap().is_empty()
     }
 
-    fn prometheus(&self, _: &str) -> String {
-        String::new()
-    }
+    fn report(&self, _: &str, _: &mut tidegate_telemetry::Page) {}
 }
 
 fn message(body: &[u8]) -> Message<'_> {

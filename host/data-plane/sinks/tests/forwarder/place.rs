@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tidegate_sinks::{Failure, Kind, Message, Sink, Slip, Ticket};
+use tidegate_telemetry::Page;
 
 /// A message as the place has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +146,5 @@ impl Sink for Place {
         !self.is_waited_for()
     }
 
-    fn prometheus(&self, _: &str) -> String {
-        String::new()
-    }
+    fn report(&self, _: &str, _: &mut Page) {}
 }

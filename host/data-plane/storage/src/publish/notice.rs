@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use tidegate_types::{Digest, Lsn};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::partition::{DataSet, Partition};
+use super::partition::{self, DataSet, Partition};
+use crate::manifest::{Entry, FileEntry};
 
 /// Publications that are kept for a listener who is behind.
 pub const KEPT: usize = 256;
@@ -62,6 +64,23 @@ impl From<DataSet> for Data {
             DataSet::Quarantine => Self::Quarantined,
             DataSet::Dispositions => Self::Decisions,
         }
+    }
+}
+
+/// As the manifest has it. A tenant's or type's name that the path has cut stays cut: its file's own
+/// metadata has it in full.
+impl From<Entry> for Publication {
+    fn from(entry: Entry) -> Self {
+        let Entry { sequence, first_lsn, last_lsn, files } = entry;
+        let file = |file: FileEntry| {
+            let parts = partition::parts(&file.path)?;
+            let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            let (tenant, event_type) = (decoded(parts.tenant), decoded(parts.event_type));
+            let data = parts.set.into();
+            let FileEntry { path, rows, sha256, .. } = file;
+            Some(PublishedFile { path, data, tenant, event_type, rows, sha256 })
+        };
+        Self { sequence, first_lsn, last_lsn, files: files.into_iter().filter_map(file).collect() }
     }
 }
 

@@ -3,9 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tidegate_telemetry::metrics::log as metrics;
+use tidegate_telemetry::{Distribution, Histogram, Page};
+
 /// Upper bounds of the buckets of [`SyncTimes`], in microseconds; one more bucket has no bound.
 pub const SYNC_BUCKETS_MICROS: [u64; 12] =
     [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
+
+/// Upper bounds of the sizes of groups, in bytes.
+static GROUP_BOUNDS: [u64; 8] = [512, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
 /// How long the syncs of groups and seals took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +50,28 @@ pub struct WalStats {
     pub torn_files: u64,
 }
 
+impl WalStats {
+    pub(crate) fn report(&self, page: &mut Page) {
+        page.put(&metrics::RECORDS, &[], self.records);
+        page.put(&metrics::BYTES, &[], self.bytes);
+        page.put(&metrics::GROUPS, &[], self.groups);
+        page.put(&metrics::SEALS, &[], self.seals);
+        let (syncs, seconds) = (self.syncs.buckets.to_vec(), self.syncs.sum_micros as f64 / 1e6);
+        let syncs = Distribution::of_micros(&SYNC_BUCKETS_MICROS, syncs, seconds);
+        page.put(&metrics::SYNC_DURATION, &[], syncs);
+        page.put(&metrics::REFUSED, &["full"], self.refused_full);
+        page.put(&metrics::REFUSED, &["overloaded"], self.refused_overloaded);
+        page.put(&metrics::REFUSED, &["expired"], self.expired);
+        page.put(&metrics::QUEUED_BYTES, &[], self.queued_bytes);
+        page.put(&metrics::SEGMENTS, &[], self.segments);
+        page.put(&metrics::SEGMENT_BYTES, &[], self.segment_bytes);
+        page.put(&metrics::SIDECARS, &[], self.sidecars);
+        page.put(&metrics::TORN_FILES, &[], self.torn_files);
+    }
+}
+
 /// The counters behind [`WalStats`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) groups: AtomicU64,
     pub(crate) seals: AtomicU64,
@@ -55,6 +81,23 @@ pub(crate) struct Counters {
     pub(crate) refused_overloaded: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) syncs: SyncCounters,
+    pub(crate) group_bytes: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            groups: AtomicU64::default(),
+            seals: AtomicU64::default(),
+            records: AtomicU64::default(),
+            bytes: AtomicU64::default(),
+            refused_full: AtomicU64::default(),
+            refused_overloaded: AtomicU64::default(),
+            expired: AtomicU64::default(),
+            syncs: SyncCounters::default(),
+            group_bytes: Histogram::of_sizes(&GROUP_BOUNDS),
+        }
+    }
 }
 
 /// The counters behind [`SyncTimes`].

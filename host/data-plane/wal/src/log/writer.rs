@@ -115,6 +115,7 @@ impl Writer {
     fn acknowledge(&mut self, group: Vec<Pending>, count: u32) {
         let counters = &self.shared.counters;
         counters.groups.fetch_add(1, Ordering::Relaxed);
+        counters.group_bytes.observe_size(self.frame.len() as u64);
         counters.records.fetch_add(u64::from(count), Ordering::Relaxed);
         self.sealed = false;
         let mut first = self.next;

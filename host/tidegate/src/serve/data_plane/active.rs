@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use tidegate_admin_api::ActiveRule;
 use tidegate_ingest::Snapshot;
 use tidegate_plugin_host::PluginHost;
+use tidegate_telemetry::Page;
+use tidegate_telemetry::metrics::rules as metrics;
 use tidegate_types::TenantId;
 
 /// The rules of a tenant's active revision, in the order in which they run.
@@ -29,13 +31,9 @@ pub(super) fn by_contract(plugins: &PluginHost, snapshot: &Snapshot) -> BTreeMap
     counts
 }
 
-/// The same as text for Prometheus. There are as many series as versions that this gateway speaks.
-pub(super) fn metric(counts: &BTreeMap<String, u64>) -> String {
-    let mut out = "# HELP tidegate_active_rules Rules of active revisions by the version of the \
-                   contract that they need.\n# TYPE tidegate_active_rules gauge\n"
-        .to_owned();
+/// Tells the same. There are as many series as versions that this gateway speaks.
+pub(super) fn report(counts: &BTreeMap<String, u64>, page: &mut Page) {
     for (version, count) in counts {
-        out.push_str(&format!("tidegate_active_rules{{contract=\"{version}\"}} {count}\n"));
+        page.put(&metrics::ACTIVE, &[version], *count);
     }
-    out
 }

@@ -111,8 +111,8 @@ mod verified {
             })
         }
 
-        fn metrics(&self) -> String {
-            self.issuers.prometheus()
+        fn report(&self, page: &mut tidegate_telemetry::Page) {
+            self.issuers.report(page);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_config::{Config, StateStore};
 use tidegate_quota::{Buckets, LocalBuckets};
+use tidegate_telemetry::Page;
 
 #[cfg(feature = "redis")]
 pub(in super::super) use tidegate_redis::Link;
@@ -54,11 +55,14 @@ pub(in super::super) fn buckets(config: &Config, link: Option<&Link>) -> Arc<dyn
     }
 }
 
-/// Counters of the connection as text for Prometheus.
-pub(in super::super) fn prometheus(link: Option<&Link>) -> String {
-    match link {
-        #[cfg(feature = "redis")]
-        Some(link) => link.prometheus(),
-        _ => String::new(),
+/// Tells the counters of the connection.
+#[cfg(feature = "redis")]
+pub(in super::super) fn report(link: Option<&Link>, page: &mut Page) {
+    if let Some(link) = link {
+        link.report(page);
     }
 }
+
+/// Without the feature there is no link.
+#[cfg(not(feature = "redis"))]
+pub(in super::super) fn report(_: Option<&Link>, _: &mut Page) {}

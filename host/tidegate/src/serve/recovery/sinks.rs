@@ -3,6 +3,7 @@
 mod kafka;
 mod kinesis;
 mod metrics;
+pub(in super::super) mod notices;
 mod routing;
 
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tidegate_config::Config;
 use tidegate_sinks::{
     DeadOptions, ForwardOptions, Forwarder, Outlet, OutletOptions, Outlets, Placed, Sink, Standing,
 };
+use tidegate_telemetry::Page;
 use tidegate_types::{SinkName, TenantId};
 use tidegate_wal::Wal;
 
@@ -37,8 +39,7 @@ type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Something beside a sink that has an end of its own.
 trait Close: Send + Sync {
     fn close(self: Box<Self>) -> Closing;
-    /// As text for Prometheus.
-    fn prometheus(&self) -> String;
+    fn report(&self, page: &mut Page);
 }
 
 /// Who may use a sink; empty: every tenant.
@@ -206,14 +207,12 @@ impl Sinks {
         self.outlets.all().map(of).collect()
     }
 
-    /// As text for Prometheus.
-    pub(in super::super) fn prometheus(&self) -> String {
+    pub(in super::super) fn report(&self, page: &mut Page) {
         let forwarders = self.forwarders();
-        let all = self.outlets.all().map(|outlet| {
+        for outlet in self.outlets.all() {
             let forward = forwarders.iter().find(|one| one.outlet().name() == outlet.name());
-            (outlet, forward.map(Forwarder::stats).unwrap_or_default())
-        });
-        let beside: String = self.closing().iter().map(|one| one.prometheus()).collect();
-        metrics::prometheus(all, &beside)
+            metrics::report(outlet, forward.map(Forwarder::stats).as_ref(), page);
+        }
+        self.closing().iter().for_each(|one| one.report(page));
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tidegate_plugin_host::host::logs::{Followed, Level, LogFilter};
 use tidegate_plugin_host::host::observe::RuleObservation;
 use tidegate_plugin_host::{Clock, Limits, PluginHost, TenantLimits};
+use tidegate_telemetry::{Format, Page};
 
 use crate::support::{events, host_by, judge, limits, plan, tenant};
 
@@ -83,7 +84,7 @@ async fn an_open_breaker_is_seen() {
     judge(&plan, &events(7, &[])).await;
     let it = observed(&host).totals;
     assert_eq!((it.breakers_open, it.refused_rows, it.codes["rule-fault"]), (1, 7, 8));
-    let text = host.prometheus(1000);
+    let text = Page::of(|page| host.report(1000, page)).text(Format::Prometheus);
     let line = text.lines().find(|line| line.starts_with("tidegate_plugin_breakers_open{"));
     assert!(line.is_some_and(|line| line.ends_with(" 1")), "{text}");
 }

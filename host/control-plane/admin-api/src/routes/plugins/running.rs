@@ -1,8 +1,10 @@
 //! What rules do while they run: their log lines, their limits, and what is measured.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use tidegate_catalog::{Catalog, OwnLimits, Selector};
@@ -127,8 +129,10 @@ async fn set(
 }
 
 /// `GET /metrics`
-pub(in crate::routes) async fn metrics(State(state): State<AdminState>) -> Answer {
-    let text = state.blocking(|state| Ok(state.data_plane.metrics())).await?;
-    let media = "text/plain; version=0.0.4; charset=utf-8";
-    Ok(([(CONTENT_TYPE, media), (CACHE_CONTROL, "no-store")], text).into_response())
+pub(in crate::routes) async fn metrics(
+    State(state): State<AdminState>,
+    headers: HeaderMap,
+) -> Answer {
+    let source = Arc::new(move || state.data_plane.page());
+    Ok(tidegate_telemetry::serve::page(&headers, source).await.into_response())
 }

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 
 use http::{HeaderMap, header};
+use tidegate_telemetry::Page;
 use tidegate_types::{Problem, ProblemType, TenantId, UnixMillis};
 
 use super::{Counts, Refused, Sender, With, is_past};
@@ -17,8 +18,8 @@ pub trait BearerTokens: Send + Sync {
         token: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<Bearer, Disbelief>> + Send + 'a>>;
 
-    /// What became of tokens, as Prometheus reads it.
-    fn metrics(&self) -> String;
+    /// Tells what became of tokens.
+    fn report(&self, page: &mut Page);
 }
 
 /// Whom a verified token speaks for.

@@ -76,10 +76,10 @@ fn what_a_stream_says_of_itself_is_read_again_and_again() {
         let expected = [
             format!("{} {}", row("record_limit_bytes"), kib * 1024),
             format!("{} {shards}", row("shards")),
-            format!("{} {hours}", row("retention_hours")),
+            format!("{} {}", row("retention_seconds"), hours * 3600),
         ];
         eventually("it is known", || {
-            let text = rig.sink.prometheus("main");
+            let text = rig.told();
             expected.iter().all(|line| text.lines().any(|found| found == line))
         });
     }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use tidegate_types::Digest;
-
 use super::super::chunk::{Letter, Outgoing, outgoing};
 use super::super::dead::{Count, LetterKind};
 use super::super::shared::Part;
 use super::Run;
 use super::sending::Numbered;
-use crate::message::{Kind, Message, Reason};
+use crate::message::{Kind, Message, NO_REVISION, Reason};
 use crate::ticket::Failure;
 
 /// An event about to be buried.
@@ -154,7 +152,7 @@ fn letter<'a>(count: &'a Count, body: &'a [u8], sink: &'a str) -> Option<Message
         source: "/tidegate",
         event_time: None,
         partition_key: &kind.tenant,
-        revision: Digest([0; 32]),
+        revision: NO_REVISION,
         traceparent: None,
         kind: Kind::Dead(reason),
         cloud_event: false,

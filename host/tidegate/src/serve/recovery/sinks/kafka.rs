@@ -79,6 +79,7 @@ pub(crate) fn options(
         Linger::Adaptive => tidegate_kafka::Linger::Adaptive,
         Linger::Fixed => tidegate_kafka::Linger::Fixed(from.linger_time),
     };
+    options.max_in_flight = from.max_in_flight;
     options.batch_bytes = from.batch_bytes;
     options.compression = match from.compression {
         Compression::None => tidegate_kafka::Compression::None,

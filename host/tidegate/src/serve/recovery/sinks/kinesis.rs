@@ -76,7 +76,8 @@ fn start(from: &tidegate_config::KinesisSink) -> anyhow::Result<Started> {
         Switch::Off => None,
         Switch::On => {
             let mut reported = CloudWatchOptions::new(&from.stream);
-            reported.access = access;
+            let endpoint_url = some(&from.cloudwatch_endpoint);
+            reported.access = AwsAccess { endpoint_url, ..access };
             reported.namespace.clone_from(&from.cloudwatch_namespace);
             reported.every = from.cloudwatch_interval;
             Some(Reporter(DropReporter::start(reported)?))
@@ -96,7 +97,7 @@ impl super::Close for Reporter {
         Box::pin(async move { self.0.close().await })
     }
 
-    fn prometheus(&self) -> String {
-        self.0.prometheus()
+    fn report(&self, page: &mut tidegate_telemetry::Page) {
+        self.0.report(page);
     }
 }

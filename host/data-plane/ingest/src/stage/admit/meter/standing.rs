@@ -24,9 +24,13 @@ struct Left {
     full_ms: u64,
 }
 
-/// `key-requests`, `tenant-bytes`.
+/// `key-requests`, `tenant-bytes`, `address-requests`.
 pub(super) fn name(bucket: &Bucket) -> String {
-    let whose = if bucket.key.is_some() { "key" } else { "tenant" };
+    let whose = match bucket.key.as_deref() {
+        Some(id) if id.starts_with("address:") => "address",
+        Some(_) => "key",
+        None => "tenant",
+    };
     format!("{whose}-{}", bucket.dimension.as_str())
 }
 

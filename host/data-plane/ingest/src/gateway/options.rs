@@ -6,6 +6,7 @@ use http::StatusCode;
 use ipnet::IpNet;
 
 use crate::http::access::AccessLog;
+use crate::http::anonymous::Anonymous;
 
 /// An endpoint that a listener may expose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub enum Endpoint {
     Livez,
     Readyz,
     Openapi,
+    Metrics,
 }
 
 /// Where trusted proxies tell the client's address.
@@ -57,6 +59,8 @@ pub struct IngressOptions {
     pub access_lines: u32,
     /// Of a single event whose key is in flight: 409, or 503 for clients that retry on nothing else.
     pub in_flight_status: StatusCode,
+    /// Where events are taken without a credential.
+    pub anonymous: Option<Anonymous>,
 }
 
 #[cfg(test)]
@@ -87,6 +91,7 @@ impl IngressOptions {
             access_log: AccessLog::None,
             access_lines: 1,
             in_flight_status: StatusCode::CONFLICT,
+            anonymous: None,
         }
     }
 }

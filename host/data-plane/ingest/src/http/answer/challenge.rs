@@ -5,12 +5,12 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response};
 use tidegate_types::{Problem, ProblemType};
 
-use super::answer::{self, Body};
+use super::{self as answer, Body};
 use crate::stage::authenticate::bearer;
 
 /// What a request came with, as far as the challenge depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(in crate::http) enum Challenge {
     /// It came with a token, and is told what was wrong with it.
     Token,
     /// It came with a token and something beside it.
@@ -22,7 +22,7 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    pub(super) fn of(takes_tokens: bool, headers: &HeaderMap) -> Self {
+    pub(in crate::http) fn of(takes_tokens: bool, headers: &HeaderMap) -> Self {
         match (bearer::is_given(headers), headers.contains_key("x-api-key")) {
             _ if !takes_tokens => Self::KeyAlone,
             (true, true) => Self::Several,
@@ -34,7 +34,7 @@ impl Challenge {
     }
 
     /// A problem as its response.
-    pub(super) fn answer(self, problem: &Problem) -> Response<Body> {
+    pub(in crate::http) fn answer(self, problem: &Problem) -> Response<Body> {
         let mut response = answer::problem(problem);
         let headers = response.headers_mut();
         let told = match (self, problem.kind) {
