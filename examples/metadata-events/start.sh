@@ -1,7 +1,8 @@
 #!/bin/sh
 # Starts the gateway of the metadata-event system; where it is new, with the tenant `acme`. Ctrl-C stops it.
-# TIDEGATE_REDIS__URL says where Redis is, TIDEGATE_JWT__ISSUERS whose tokens count: `cargo xtask services up redis oidc`
-# starts both and prints them.
+# TIDEGATE_REDIS__URL says where Redis is, TIDEGATE_JWT__ISSUERS whose tokens count, AWS_ENDPOINT_URL_KINESIS and
+# AWS_ENDPOINT_URL_CLOUDWATCH where those are that are not Amazon's: `cargo xtask services up redis oidc kinesis cloudwatch`
+# starts them and prints where. The streams events-raw and events-quarantine must be there.
 #
 #   ./start.sh [DATA_FOLDER]        default: metadata-events-data
 #   TIDEGATE=PROGRAM                default: tidegate on the path

@@ -1,17 +1,18 @@
-"""Runs all tests; the last lines are the counts, as in the Test Anything Protocol."""
+"""Runs all tests, or those that are named by a part of their names; the last lines are the counts."""
 
 import sys
-import unittest
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent
-_CONNECTOR = _FOLDER.parents[3] / "sdk/connector/python"
-# The example itself, the connector's package, and the real gateway that the connector's tests start.
-sys.path[:0] = [str(_FOLDER.parent), str(_CONNECTOR / "src")]
+_EXAMPLE = _FOLDER.parents[1]
+# The connector, the consumer, the library that the first is made with, and what tests of examples share.
+sys.path[:0] = [
+    str(_FOLDER.parent),
+    str(_EXAMPLE / "consumer"),
+    str(_EXAMPLE.parent),
+    str(_EXAMPLE.parents[1] / "sdk/connector/python/src"),
+]
 
-suite = unittest.defaultTestLoader.discover(str(_FOLDER), top_level_dir=str(_FOLDER.parent))
-result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
-failed = len({test.id().split(" ")[0] for test, _ in result.failures + result.errors})
-failed += len(result.unexpectedSuccesses)
-print(f"# pass {result.testsRun - failed}\n# fail {failed}")
-sys.exit(0 if result.wasSuccessful() else 1)
+from harness.suite import run  # noqa: E402
+
+sys.exit(run(_FOLDER))

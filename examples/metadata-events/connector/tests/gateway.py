@@ -1,90 +1,143 @@
-"""The gateway of this example: what the connector's own tests start, with this example's settings, schema and
-revision."""
+"""Gateways with the settings, schema and revision of this example, over a real Redis, issuer of tokens, Kinesis
+and CloudWatch."""
 
 from __future__ import annotations
 
-import atexit
 import functools
-import importlib.util
 import itertools
 import json
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Optional
+
+import boto3  # type: ignore[import-untyped, unused-ignore]
+from harness.asking import Answer, ask
+from harness.gateway import Gateway
+from harness.services import Services
+from metadata_consumer.reader import Reader, Record
 
 EXAMPLE = Path(__file__).resolve().parents[2]
-
-
-def _connectors() -> Any:
-    path = EXAMPLE.parents[1] / "sdk/connector/python/tests/gateway.py"
-    spec = importlib.util.spec_from_file_location("connector_gateway", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def program() -> Path:
-    """The gateway's binary."""
-    path: Path = _connectors().program()
-    return path
-
+TENANT = "edge"
+RAW = "events-raw"
+HELD = "events-quarantine"
+_AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
 _numbers = itertools.count()
 
 
 @functools.lru_cache(maxsize=None)
-def _services() -> Tuple[Dict[str, str], str]:
-    """A Redis and an OIDC server that end with the tests: the variables that name them, and where tokens are
-    asked for."""
-    servers = subprocess.Popen(
-        [program().with_name("tidegate-services"), "redis", "oidc"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-    )
-    atexit.register(servers.kill)
-    named: Dict[str, str] = {}
-    tokens = ""
-    assert servers.stdout is not None
-    for line in servers.stdout:
-        if "Ctrl-C" in line:
-            return named, tokens
-        if line.startswith("(a token"):
-            tokens = line.split()[-1].rstrip(")")
-        else:
-            name, value = line.rstrip("\n").split("=", 1)
-            named[name] = value.strip("'")
-    raise RuntimeError("the servers did not start")
+def services() -> Services:
+    """They end with the tests."""
+    started = Services("redis", "oidc", "kinesis", "cloudwatch")
+    kinesis = boto3.client("kinesis", endpoint_url=started.endpoints["kinesalite"], **_BOTO)
+    for stream, shards in ((RAW, 3), (HELD, 1)):
+        kinesis.create_stream(StreamName=stream, ShardCount=shards)
+        kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
+    return started
+
+
+_BOTO = {
+    "aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1",
+}
+
+
+def client(service: str) -> Any:
+    """A client of Kinesis or CloudWatch."""
+    started = services()
+    clouds = started.variables["AWS_ENDPOINT_URL_CLOUDWATCH"]
+    endpoint = started.endpoints["kinesalite"] if service == "kinesis" else clouds
+    return boto3.client(service, endpoint_url=endpoint, **_BOTO)
+
+
+def variables() -> Dict[str, str]:
+    """The variables that name the servers."""
+    return {
+        **services().variables, **_AWS,
+        "AWS_ENDPOINT_URL_KINESIS": services().endpoints["kinesalite"],
+    }
 
 
 def token(**claims: Any) -> str:
     """One of the OIDC server for the tenant of the tests; `claims` stand in place of others."""
     form = {
         "grant_type": "client_credentials", "aud": "tidegate", "scope": "events:write",
-        "claims": json.dumps({"tenant_id": "edge", **claims}),
+        "claims": json.dumps({"tenant_id": TENANT, **claims}),
     }
     body = urllib.parse.urlencode(form).encode()
-    with urllib.request.urlopen(_services()[1], body, timeout=30) as answer:
+    with urllib.request.urlopen(services().tokens, body, timeout=60) as answer:
         text: str = json.load(answer)["access_token"]
     return text
 
 
-def variables() -> Dict[str, str]:
-    """The variables that name the servers."""
-    return _services()[0]
+class EdgeGateway(Gateway):
+    """With the tenants `edge` and those of `more`, prepared as `start.sh` does it."""
+
+    def __init__(self, settings: Dict[str, str], more: List[str]) -> None:
+        super().__init__(EXAMPLE / "gateway.toml", settings)
+        try:
+            for tenant in (TENANT, *more):
+                self.command("tenant", "create", tenant)
+                schema = str(EXAMPLE / "ingest-event.schema.json")
+                self.command("schema", "put", "--tenant", tenant, "ingest-event", schema)
+                self.activate(json.loads((EXAMPLE / "revision.json").read_text()), tenant)
+            made = self.command("key", "create", "--tenant", TENANT, "--name", "tests")
+            self.api_key: str = made["key"]
+        except BaseException:
+            self.close()
+            raise
+
+    def activate(self, revision: Dict[str, Any], tenant: str = TENANT) -> None:
+        path = self.data / "revision.json"
+        path.write_text(json.dumps(revision))
+        self.command("revision", "apply", "--tenant", tenant, "--activate", str(path))
+
+    def post(self, event: Any, bearer: Optional[str] = None) -> Answer:
+        """With a token of the tenant, or another one."""
+        headers = {"authorization": f"Bearer {bearer or usual_token()}"}
+        return ask(self.url, "POST", "/v1/events", headers, event)
 
 
-def gateway(**settings: str) -> Any:
-    """With keys of its own in Redis. `settings` are variables of its environment, without their prefix."""
+@functools.lru_cache(maxsize=None)
+def usual_token() -> str:
+    return token()
+
+
+def gateway(*more_tenants: str, **settings: str) -> EdgeGateway:
+    """With keys of its own in Redis. `settings` are variables of its environment, those of Tidegate without their
+    prefix."""
     settings.setdefault("REDIS__PREFIX", f"test-{next(_numbers)}:")
     # A disk that is slow for a moment is not what is tested.
-    settings.setdefault("REDIS__RESPONSE_TIMEOUT", "2s")
-    return _connectors().Gateway(
-        json.loads((EXAMPLE / "ingest-event.schema.json").read_text()),
-        json.loads((EXAMPLE / "revision.json").read_text()),
-        ["--config", str(EXAMPLE / "gateway.toml")],
-        {**variables(), **{f"TIDEGATE_{name}": value for name, value in settings.items()}},
-    )
+    settings.setdefault("REDIS__RESPONSE_TIMEOUT", "5s")
+    named = {n if n.startswith("AWS_") else f"TIDEGATE_{n}": value for n, value in settings.items()}
+    return EdgeGateway({**variables(), **named}, list(more_tenants))
+
+
+class Stream:
+    """What a stream has got since this was made."""
+
+    def __init__(self, name: str = RAW) -> None:
+        self._name = name
+        self._kinesis = client("kinesis")
+        self._before = {record.shard: record.sequence for record in self._read({})}
+
+    def records(self) -> List[Record]:
+        return self._read(self._before)
+
+    def events(self) -> List[Dict[str, Any]]:
+        return [json.loads(record.data) for record in self.records()]
+
+    def _read(self, positions: Dict[str, str]) -> List[Record]:
+        reader = Reader(self._kinesis, self._name, positions)
+        records = reader.poll()
+        while reader.is_behind:
+            records += reader.poll()
+        return records
+
+
+def s3_event(**more: Any) -> Dict[str, Any]:
+    return {
+        "idempotencyKey": "k-1", "tenantId": TENANT, "eventType": "s3.object",
+        "timestamp": "2026-11-22T08:00:00Z",
+        "source": {"bucket": "scans", "key": "a/1.tif", "size": 1042, "eTag": "9e10"}, **more,
+    }

@@ -1,4 +1,4 @@
-"""Lists a real S3 server, posts to the real gateway, and reads what is stored: each object once (A12)."""
+"""Lists a real S3 server, posts to the real gateway, and reads the stream: each object once (A12)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from unittest import mock
 
 from metadata_connector.__main__ import main
 
-from .gateway import EXAMPLE, gateway
+from .gateway import EXAMPLE, Stream, gateway
 from .proxy import Proxy
 from .s3 import CREDENTIALS, S3Server
-from .stored import accepted
 
 _CONNECTOR = EXAMPLE.parents[1] / "sdk/connector/python"
 _OBJECTS = 1200
@@ -48,6 +47,7 @@ class MetadataConnector(unittest.TestCase):
 
     def setUp(self) -> None:
         self.folder = Path(self.enter(tempfile.TemporaryDirectory()))
+        self.stream = Stream()
         self.gateway = self.enter(gateway())
         self.enter(mock.patch.dict(os.environ, CREDENTIALS))
         (self.folder / "key").write_text(self.gateway.api_key)
@@ -61,7 +61,7 @@ class MetadataConnector(unittest.TestCase):
         named = {
             "bucket": "scans", "tenant": "edge", "gateway": url, "endpoint-url": self.s3.url,
             "api-key-file": str(self.folder / "key"), "ledger": str(self.folder / "ledger"),
-            "max-delay": "0.05", **more,
+            "max-delay": "0.05", "connections": "32", **more,
         }
         return [f"--{name}={value}" for name, value in named.items()]
 
@@ -74,13 +74,12 @@ class MetadataConnector(unittest.TestCase):
         return counts
 
     def check_stored(self) -> None:
-        """Every object that S3 lists is stored once, with what S3 says of it."""
-        self.gateway.stop()
+        """Every object that S3 lists is in the stream once, with what S3 says of it."""
         expected = {}
         for page in self.s3.client().get_paginator("list_objects_v2").paginate(Bucket="scans"):
             for row in page["Contents"]:
                 expected[row["Key"]] = (row["Size"], row["ETag"].strip('"'))
-        stored = accepted(self.gateway.storage)
+        stored = self.stream.events()
         self.assertEqual(Counter(event["source"]["key"] for event in stored), Counter(expected.keys()))
         for event in stored:
             source = event["source"]
@@ -88,18 +87,18 @@ class MetadataConnector(unittest.TestCase):
             self.assertEqual((event["tenantId"], event["eventType"]), ("edge", "s3.object"))
         self.assertEqual(len({event["idempotencyKey"] for event in stored}), len(expected))
 
-    def test_each_object_is_stored_once_and_a_second_run_posts_nothing(self) -> None:
+    def test_a12_each_object_is_stored_once_and_a_second_run_posts_nothing(self) -> None:
         self.assertEqual(self.run_once(self.gateway.url), {"listed": _OBJECTS, "accepted": _OBJECTS})
         self.assertEqual(self.run_once(self.gateway.url), {"listed": _OBJECTS})
         self.check_stored()
 
-    def test_a_new_ledger_posts_under_the_same_keys(self) -> None:
+    def test_a12_a_new_ledger_posts_under_the_same_keys(self) -> None:
         self.run_once(self.gateway.url)
         counts = self.run_once(self.gateway.url, ledger=str(self.folder / "other"))
         self.assertEqual(counts, {"listed": _OBJECTS, "duplicate": _OBJECTS})
         self.check_stored()
 
-    def test_a_gateway_that_is_busy_is_tried_again(self) -> None:
+    def test_a12_a_gateway_that_is_busy_is_tried_again(self) -> None:
         with Proxy(self.gateway.url, busy=30) as proxy:
             counts = self.run_once(proxy.url)
             self.assertEqual(proxy.statuses, [503] * 30 + [202] * _OBJECTS)

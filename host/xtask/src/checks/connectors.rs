@@ -1,4 +1,4 @@
-//! The tests that are not Rust: connectors for Python and TypeScript, and the example that is made with the
+//! The tests that are not Rust: connectors for Python and TypeScript, and the examples that are made with the
 //! first.
 
 use std::path::{Path, PathBuf};
@@ -9,17 +9,24 @@ use crate::shell::{self, Failure, SERVICES};
 
 const PYTHON: &str = "sdk/connector/python";
 const TYPESCRIPT: &str = "sdk/connector/typescript";
-const EXAMPLE: &str = "examples/metadata-events/connector";
+const METADATA_EVENTS: &str = "examples/metadata-events/connector";
+const AUDIT_EVENTS: &str = "examples/audit-events";
+const PRODUCT_EVENTS: &str = "examples/product-events";
+
+/// What the tests of examples share, and the client that examples post with: folders of packages.
+const OF_EXAMPLES: [&str; 2] = ["examples", "sdk/connector/python/src"];
 
 /// What must go well, one after the other; tests print their counts as in the Test Anything Protocol.
 type Commands = Result<Vec<Command>, Failure>;
 type Make = fn() -> Commands;
 
 /// The tests of each, by name.
-pub(super) const ALL: [(&str, Make); 3] = [
+pub(super) const ALL: [(&str, Make); 5] = [
     ("connector for Python", python),
     ("connector for TypeScript", typescript),
-    ("example metadata-events", example),
+    ("example metadata-events", metadata_events),
+    ("example audit-events", audit_events),
+    ("example product-events", product_events),
 ];
 
 fn python() -> Commands {
@@ -28,13 +35,47 @@ fn python() -> Commands {
     Ok(vec![types, tests(&python, PYTHON)])
 }
 
-fn example() -> Commands {
-    let python = packages::python()?.join("python");
-    // Its gateway shares what it knows in Redis, and takes tokens.
+/// Over Redis, an issuer of tokens, Kinesis and CloudWatch.
+fn metadata_events() -> Commands {
+    let sources = ["metadata_connector", "tests", "../consumer/metadata_consumer", "../demo.py"];
+    example(METADATA_EVENTS, &sources, &["examples/metadata-events/consumer"])
+}
+
+/// Over PostgreSQL, Redis and Kafka.
+fn audit_events() -> Commands {
+    let sources = ["generator/audit_generator", "tests", "demo.py"];
+    with_kafka(example(AUDIT_EVENTS, &sources, &["examples/audit-events/generator"])?)
+}
+
+/// Over Kafka.
+fn product_events() -> Commands {
+    with_kafka(example(PRODUCT_EVENTS, &["tests", "demo.py"], &[])?)
+}
+
+/// The same commands that know where Kafka's programs are.
+fn with_kafka(mut commands: Vec<Command>) -> Commands {
+    let kafka = packages::kafka()?;
+    for command in &mut commands {
+        command.env("TIDEGATE_TEST_KAFKA", &kafka);
+    }
+    Ok(commands)
+}
+
+/// The types of an example's sources, which import from the folders `paths` as well, and its tests, which
+/// start services.
+fn example(folder: &str, sources: &[&str], paths: &[&str]) -> Commands {
+    let programs = packages::python()?;
+    let python = programs.join("python");
     shell::build_programs(&["tidegate-services"], &SERVICES, &[])?;
-    let mut types = typed(&python, EXAMPLE, &["metadata_connector", "tests"]);
-    types.env("MYPYPATH", shell::root().join(PYTHON).join("src"));
-    Ok(vec![types, tests(&python, EXAMPLE)])
+    let mut types = typed(&python, folder, sources);
+    let mut folders: Vec<&str> = OF_EXAMPLES.to_vec();
+    folders.extend(paths);
+    let joined = std::env::join_paths(folders.iter().map(|path| shell::root().join(path)));
+    let joined = joined.map_err(|error| Failure::message(format!("the checkout: {error}")))?;
+    types.env("MYPYPATH", joined);
+    let mut tests = tests(&python, folder);
+    tests.env("TIDEGATE_TEST_PYTHON", programs);
+    Ok(vec![types, tests])
 }
 
 /// The types of a folder, checked.
