@@ -44,7 +44,7 @@ class Service(unittest.TestCase):
         self.assertEqual(self.rig.post(event(), {"content-type": "text/plain"}).status, 415)
         self.assertEqual(self.rig.get("/events").status, 405)
         self.assertEqual(self.rig.get("/nothing").status, 404)
-        self.assertEqual(self.rig.post(event(metadata={"text": "x" * 300_000})).status, 400)
+        self.assertEqual(self.rig.post(event(metadata={"text": "x" * 300_000})).status, 413)
 
     def test_c2_events_are_normalised_and_have_the_servers_time(self) -> None:
         begun = datetime.now(timezone.utc) - timedelta(seconds=1)

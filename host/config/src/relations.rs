@@ -207,6 +207,9 @@ fn of_tokens(config: &Config) -> [Order; 2] {
     ]
 }
 
+/// Where the listener for events has something else.
+const TAKEN: [&str; 5] = ["/health", "/livez", "/readyz", "/openapi.json", "/metrics"];
+
 /// Notes every relation that does not hold.
 pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Problem>) {
     let orders = of_requests(config).into_iter().chain(of_the_log(config));
@@ -252,12 +255,13 @@ pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Probl
     let anonymous = &config.anonymous;
     let is_path = anonymous.path.starts_with('/')
         && !anonymous.path.contains(['?', '#', '%', ' ', '{'])
-        && !anonymous.path.starts_with("/v1/");
+        && !anonymous.path.starts_with("/v1/")
+        && !TAKEN.contains(&anonymous.path.as_str());
     for (key, is_wrong, message) in [
         (
             "path",
             !anonymous.path.is_empty() && !is_path,
-            "this is no path: write one such as /events, outside of /v1/",
+            "this is no path for events: write one such as /events, outside of /v1/",
         ),
         (
             "tenant",
@@ -273,7 +277,8 @@ pub(crate) fn check(config: &Config, sources: &Sources, problems: &mut Vec<Probl
     }
     let endpoint = &config.telemetry.otlp_endpoint;
     let is_url = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme));
-    if !endpoint.is_empty() && !is_url {
+    // A password would stand in the log; there are headers for it.
+    if !endpoint.is_empty() && (!is_url || endpoint.contains('@')) {
         let message = "this is no URL of a collector: write http://HOST:4318, or nothing";
         let source = sources.origin_of("telemetry", "otlp_endpoint");
         let key = "telemetry.otlp_endpoint".to_owned();

@@ -484,3 +484,23 @@ fn hosts_of_registries_are_lists() {
     let told = complaints("[registries]\nallowed = { a = 1 }", &[]);
     assert!(told[0].contains("this is no list of hosts"), "{told:?}");
 }
+
+#[test]
+fn a_path_without_credentials_takes_nothing_from_others_and_has_a_tenant() {
+    for path in ["/readyz", "/v1/events", "events", "/a b"] {
+        check_bad(
+            &format!("[anonymous]\npath = \"{path}\"\ntenant = \"web\""),
+            "anonymous.path @ tidegate.toml: this is no path for events: write one such as /events, outside of /v1/",
+        );
+    }
+    check_bad(
+        "[anonymous]\npath = \"/events\"",
+        "anonymous.tenant @ : this is missing: write whose events they are that come to anonymous.path",
+    );
+    for endpoint in ["collector:4318", "http://user:s3cr3t@collector:4318"] {
+        check_bad(
+            &format!("[telemetry]\notlp_endpoint = \"{endpoint}\""),
+            "telemetry.otlp_endpoint @ tidegate.toml: this is no URL of a collector: write http://HOST:4318, or nothing",
+        );
+    }
+}

@@ -23,7 +23,9 @@ pub type PageSource = Arc<dyn Fn() -> Page + Send + Sync>;
 /// Connections that are open at once; more wait.
 const MOST_CONNECTIONS: usize = 16;
 /// For the headers of a request, idleness included: longer than the usual time between two scrapes.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// Pages that are made at once, for all listeners.
+static MAKING: Semaphore = Semaphore::const_new(2);
 const HEADER_BYTES: usize = 16 << 10;
 
 /// Serves until it is dropped.
@@ -76,6 +78,8 @@ async fn answer(request: &Request<Incoming>, source: PageSource) -> Response<Ful
 pub async fn page(headers: &HeaderMap, source: PageSource) -> Response<Full<Bytes>> {
     let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accepted);
+    // The semaphore is never closed.
+    let _place = MAKING.acquire().await;
     let made = tokio::task::spawn_blocking(move || source().text(format)).await;
     let Ok(text) = made else {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be read\n");

@@ -61,8 +61,18 @@ impl Names<'_> {
                 Some((name, default)) => (name, Some(default)),
                 None => (inside, None),
             };
+            // What is wrong is not quoted: it may be a part of a secret.
             if !is_name(name) {
-                return Err(format!("`{name}` is no name of a variable: write ${{NAME}}"));
+                return Err(
+                    "what is in `${…}` is no name of a variable: write ${NAME}, or $${ for the \
+                            text itself"
+                        .to_owned(),
+                );
+            }
+            if default.is_some_and(|default| default.contains("${")) {
+                return Err(format!(
+                    "what stands for {name} names a variable itself: write a text"
+                ));
             }
             let given = self.given.get(name).copied().filter(|value| !value.is_empty());
             out.push_str(given.or(default).ok_or_else(|| {
@@ -99,7 +109,13 @@ mod tests {
             ("${A}${B:-}${A}", Ok("xx")),
             ("$${A} $A $", Ok("${A} $A $")),
             ("${A", Err("a `${` has no end: write ${NAME}, or $${ for the text itself")),
-            ("${a b}", Err("`a b` is no name of a variable: write ${NAME}")),
+            (
+                "${a b}",
+                Err(
+                    "what is in `${…}` is no name of a variable: write ${NAME}, or $${ for the text itself",
+                ),
+            ),
+            ("${B:-${A}}", Err("what stands for B names a variable itself: write a text")),
         ] {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(names.text(text), expected, "{text}");

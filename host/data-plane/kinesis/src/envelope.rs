@@ -19,7 +19,7 @@
 
 mod members;
 
-use tidegate_sinks::{Kind, Message};
+use tidegate_sinks::{Kind, Message, NO_REVISION};
 
 use crate::options::Envelope;
 use members::Members;
@@ -67,7 +67,9 @@ fn attributes(message: &Message<'_>) -> Vec<Attribute> {
     let mut of_gateway = |name, value: &str| all.push((name, json(value), true));
     of_gateway("tenantid", message.tenant);
     of_gateway("receivedat", &message.event_id.received_at().to_rfc3339());
-    of_gateway("tidegaterevision", &message.revision.to_string());
+    if message.revision != NO_REVISION {
+        of_gateway("tidegaterevision", &message.revision.to_string());
+    }
     match message.kind {
         Kind::Accepted => {}
         Kind::Quarantined { findings } => {

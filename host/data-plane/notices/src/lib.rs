@@ -1,13 +1,13 @@
 //! New data, told outside: a notice for each published file, in the order of the manifest, to a sink.
 //!
-//! A cursor beside the storage says up to which publication notices were acknowledged. After a start, and
-//! where publications went by faster than notices, it goes on from the manifest: no publication is left
-//! out. What was told and not yet noted is told again after a crash, under the same `id`. A sink that is
-//! down holds up notices alone.
+//! A cursor says up to which publication notices were acknowledged. After a start, and where publications
+//! went by faster than notices, it goes on from the manifest: no publication is left out. What was told and
+//! not yet noted is told again after a crash, under the same `id`. A notice that the sink refuses for good
+//! is told in the log alone. A sink that is down holds up notices alone.
 //!
-//! The first time it begins with what is published from then on.
+//! The first time it begins with what is published from then on; with a cursor that is damaged, or of
+//! another storage, with all that there is.
 
-mod cursor;
 mod notice;
 mod run;
 
@@ -18,9 +18,9 @@ use std::thread::JoinHandle;
 
 use tidegate_sinks::Outlet;
 use tidegate_storage::Storage;
-use tidegate_storage::manifest::ManifestError;
+use tidegate_types::Lsn;
+use tidegate_wal::Cursor;
 
-use cursor::Cursor;
 use run::Run;
 
 /// Whom to tell, and how the node and its files are called.
@@ -37,12 +37,8 @@ pub struct NoticeOptions {
 /// Why nothing can be told.
 #[derive(Debug, thiserror::Error)]
 pub enum NoticeError {
-    #[error("cannot read or write {path}: {source}", path = path.display())]
+    #[error("cannot write {path}: {source}", path = path.display())]
     Cursor { path: PathBuf, source: std::io::Error },
-    #[error("{path} is no cursor: it says {text:?}", path = path.display())]
-    NoCursor { path: PathBuf, text: String },
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
     #[error("the thread for notices cannot be started: {0}")]
     Thread(std::io::Error),
 }
@@ -61,16 +57,22 @@ impl Notices {
     pub fn start(options: NoticeOptions, storage: Arc<Storage>) -> Result<Self, NoticeError> {
         // Listening first: what is published while the manifest is read is told as well.
         let published = storage.published();
-        let cursor = match Cursor::open(&options.cursor)? {
-            Some(cursor) => cursor,
-            None => {
-                let told =
-                    storage.publications(0, usize::MAX)?.last().map_or(0, |one| one.sequence);
-                Cursor::begin(&options.cursor, told)?
-            }
+        let is_first = !options.cursor.exists();
+        let about = ["notices", &options.node, &options.storage];
+        let (mut cursor, told) = Cursor::open(options.cursor.clone(), &about);
+        let last = storage.published_before();
+        let told = match told.0 {
+            _ if is_first => last,
+            // Of another storage: everything of this one is new.
+            told if told > last => 0,
+            told => told,
         };
+        if is_first {
+            let path = options.cursor.clone();
+            cursor.write(Lsn(told)).map_err(|source| NoticeError::Cursor { path, source })?;
+        }
         let stopping = Arc::new(AtomicBool::new(false));
-        let run = Run::new(options, storage, cursor, Arc::clone(&stopping));
+        let run = Run::new(options, storage, (cursor, told), Arc::clone(&stopping));
         let thread = std::thread::Builder::new()
             .name("notices".to_owned())
             .spawn(move || run.until_stopped(published))
@@ -78,8 +80,8 @@ impl Notices {
         Ok(Self { stopping, thread: Some(thread) })
     }
 
-    /// Ends: to be called after the storage was closed, since the thread waits for it. What was not
-    /// acknowledged by then is told after the next start. Blocks.
+    /// Ends, with the publication under way: to be called after the storage was closed, since the thread
+    /// waits for it. What was not acknowledged by then is told after the next start. Blocks.
     pub fn close(mut self) {
         self.stopping.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take()

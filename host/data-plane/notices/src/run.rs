@@ -9,13 +9,13 @@ use tidegate_sinks::{Failure, Kind, Message, NO_REVISION, Reports};
 use tidegate_storage::manifest::ManifestError;
 use tidegate_storage::{Publication, Published, Storage, Told};
 use tidegate_types::event_id::Minter;
-use tidegate_types::{EventId, UnixMillis};
+use tidegate_types::{EventId, Lsn, UnixMillis};
+use tidegate_wal::Cursor;
 
-use crate::cursor::Cursor;
 use crate::{NoticeOptions, notice};
 
-/// Publications that are read at once.
-const MOST: usize = 256;
+/// Publications that are read at once: the manifest is read from its beginning each time.
+const MOST: usize = 4096;
 /// Between two looks whether it is to end.
 const LISTEN: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +25,8 @@ pub(crate) struct Run {
     options: NoticeOptions,
     storage: Arc<Storage>,
     cursor: Cursor,
+    /// The last publication that was told.
+    told: u64,
     stopping: Arc<AtomicBool>,
     minter: Option<Minter>,
 }
@@ -36,10 +38,10 @@ impl Run {
     pub(crate) fn new(
         options: NoticeOptions,
         storage: Arc<Storage>,
-        cursor: Cursor,
+        (cursor, told): (Cursor, u64),
         stopping: Arc<AtomicBool>,
     ) -> Self {
-        Self { options, storage, cursor, stopping, minter: Minter::new().ok() }
+        Self { options, storage, cursor, told, stopping, minter: Minter::new().ok() }
     }
 
     /// Until it is told to, or the storage has ended and all is told.
@@ -50,8 +52,8 @@ impl Run {
         }
         while let Some(told) = published.blocking_next() {
             let done = match told {
-                Told::Published(one) if one.sequence <= self.cursor.told() => Ok(()),
-                Told::Published(one) if one.sequence == self.cursor.told() + 1 => self.tell(&one),
+                Told::Published(one) if one.sequence <= self.told => Ok(()),
+                Told::Published(one) if one.sequence == self.told + 1 => self.tell(&one),
                 Told::Published(_) | Told::Missed(_) => self.catch_up(),
             };
             if done.is_err() {
@@ -68,7 +70,7 @@ impl Run {
     fn catch_up(&mut self) -> Result<(), Stopped> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.storage.publications(self.cursor.told() + 1, MOST) {
+            match self.storage.publications(self.told + 1, MOST) {
                 Ok(found) if found.is_empty() => return Ok(()),
                 Ok(found) => found.iter().try_for_each(|one| self.tell(one))?,
                 Err(error) => {
@@ -86,15 +88,19 @@ impl Run {
 
     /// Tells one publication until it is acknowledged, and notes that it is.
     fn tell(&mut self, publication: &Publication) -> Result<(), Stopped> {
+        if self.is_stopping() {
+            return Err(Stopped);
+        }
         let mut pause = FIRST_PAUSE;
         while !self.send(publication)? {
             self.wait(&mut pause)?;
         }
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = self.cursor.tell(publication.sequence) {
+        while let Err(error) = self.cursor.write(Lsn(publication.sequence)) {
             tracing::error!(%error, "it cannot be noted what was told");
             self.wait(&mut pause)?;
         }
+        self.told = publication.sequence;
         Ok(())
     }
 

@@ -60,6 +60,8 @@ pub struct Storage {
     listeners: Listeners,
     /// The folder of the manifest that this process writes.
     own: PathBuf,
+    /// The sequence of the last entry when it was opened.
+    before: u64,
     /// Keeps the folder locked.
     _lock: File,
 }
@@ -139,6 +141,12 @@ impl Storage {
     #[must_use]
     pub fn published(&self) -> Published {
         self.listeners.listen()
+    }
+
+    /// The sequence of the last publication before this start; 0 for none.
+    #[must_use]
+    pub fn published_before(&self) -> u64 {
+        self.before
     }
 
     /// What was published, from the publication with this sequence on, as the manifest has it; at most so
@@ -255,7 +263,7 @@ impl Opened {
         let (place, index) = (Arc::clone(&self.place), self.manifest.index());
         let (next, max_settled) = (self.manifest.next_lsn(), self.options.max_settled);
         let (decisions, listeners) = (self.decisions.clone(), self.announcer.listeners());
-        let own = self.own.clone();
+        let (own, before) = (self.own.clone(), self.manifest.next_sequence() - 1);
         let (worker, lock) = self.into_worker(wal.clone(), Arc::clone(&shared))?;
         let settled = Settled::load(&place, &decisions, &wal, next, max_settled);
         let settled = settled.map_err(|error| match error {
@@ -266,7 +274,7 @@ impl Opened {
         let quarantine = Quarantine::new(stored, Arc::new(settled), wal.clone());
         let thread = start(worker, Arc::clone(&shared), pauses);
         let thread = Mutex::new(Some(thread.map_err(failed("start the thread of", &folder))?));
-        Ok(Storage { shared, wal, thread, quarantine, listeners, own, _lock: lock })
+        Ok(Storage { shared, wal, thread, quarantine, listeners, own, before, _lock: lock })
     }
 
     /// All of [`Opened::start`] but the thread. The folder is locked as long as the file is open.

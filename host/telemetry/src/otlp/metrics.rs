@@ -42,7 +42,7 @@ impl Sending {
         loop {
             let is_last = tokio::select! {
                 _ = turn.tick() => false,
-                _ = stopped.changed() => true,
+                _ = stopped.wait_for(|stop| *stop) => true,
             };
             self.send().await;
             if is_last {

@@ -108,14 +108,14 @@ impl Sending {
                     Some(first) => spans.extend(first),
                     None => return,
                 },
-                _ = stopped.changed() => break,
+                _ = stopped.wait_for(|stop| *stop) => break,
             }
             let until = tokio::time::Instant::now() + GATHER;
             while spans.len() < MOST_SPANS {
                 tokio::select! {
                     more = self.waiting.recv() => spans.extend(more.unwrap_or_default()),
                     () = tokio::time::sleep_until(until) => break,
-                    _ = stopped.changed() => break,
+                    _ = stopped.wait_for(|stop| *stop) => break,
                 }
             }
             self.send(std::mem::take(&mut spans), Some(&mut stopped)).await;
@@ -135,7 +135,7 @@ impl Sending {
         drop(spans);
         let mut pause = FIRST_PAUSE;
         let mut lost = &self.counts.unsent;
-        for _ in 0..TRIES {
+        for tried in 1..=TRIES {
             match self.transport.send(Signal::Traces, message.clone()).await {
                 Ok(answer) => {
                     self.queue.taken(count);
@@ -146,11 +146,12 @@ impl Sending {
                     break;
                 }
                 Err(NotTaken::Later(after)) => {
-                    let Some(stopped) = stopped.as_deref_mut() else { break };
+                    let stopped = stopped.as_deref_mut().filter(|_| tried < TRIES);
+                    let Some(stopped) = stopped else { break };
                     let wait = after.unwrap_or(pause).min(LONGEST_PAUSE);
                     tokio::select! {
                         () = tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))) => {}
-                        _ = stopped.changed() => break,
+                        _ = stopped.wait_for(|stop| *stop) => break,
                     }
                     pause *= 2;
                 }

@@ -91,6 +91,23 @@ fn each_client_address_has_a_bound_of_its_own() {
     assert_eq!(answer.status, 202, "a key is not concerned");
 }
 
+/// One request is one event, and not a large one: what an address may send is bounded by requests.
+#[test]
+fn single_small_events_alone_are_taken() {
+    let (gateway, tenant) = start(&[("INGRESS__MAX_EVENT_BYTES", "1KiB")]);
+    let lines = format!("{}\n{}\n", click("a"), click("b"));
+    for (content_type, body) in
+        [("application/x-ndjson", lines.as_str()), ("application/cloudevents-batch+json", "[]")]
+    {
+        let headers = [("content-type", content_type)];
+        let answer = gateway.request("POST", "/events", &headers, body.as_bytes());
+        assert_eq!(answer.status, 415, "{content_type}: {}", answer.text());
+    }
+    let large = json!({ "type": "click", "key": "c", "text": "x".repeat(1024) });
+    assert_eq!(post(&gateway, &[], &large).status, 413);
+    assert_eq!(tenant.post(&gateway, &large).status, 400, "elsewhere the event alone is too large");
+}
+
 #[test]
 fn scripts_of_allowed_pages_may_send_and_read_the_answer() {
     let (gateway, _) = start(&[]);

@@ -175,6 +175,20 @@ fn a_collector_that_is_not_there_hinders_nothing() {
     assert!(gateway.terminate(), "{}", gateway.log());
 }
 
+/// Nobody waits for a collector when the gateway stops.
+#[test]
+fn a_stop_does_not_wait_for_a_collector_that_is_gone() {
+    let collector = Collector::start();
+    let (mut gateway, tenant) = told(&collector, &[]);
+    eventually("it is told", || !collector.metrics().is_empty());
+    drop(collector);
+    assert_eq!(post(&gateway, &tenant, "a", None).status, 202);
+    let begun = std::time::Instant::now();
+    assert!(gateway.terminate(), "{}", gateway.log());
+    // Five tries would take half a minute.
+    assert!(begun.elapsed().as_secs() < 12, "{:?}", begun.elapsed());
+}
+
 /// What the collector will never take is not sent again.
 #[test]
 fn what_is_refused_is_counted() {

@@ -8,12 +8,14 @@ use tidegate_sink_tests::{Record, read_topic, wait_until};
 use tidegate_testkit::{Gateway, Kafka, Tenant};
 
 const TOPIC: &str = "new-data";
+/// As the module that tells calls itself: sinks may have any name.
+const SINK: &str = "notices";
 
 fn gateway(bootstrap: &str) -> Gateway {
-    let sinks = format!(r#"[{{name="news",topic="{TOPIC}",bootstrap="{bootstrap}"}}]"#);
+    let sinks = format!(r#"[{{name="{SINK}",topic="{TOPIC}",bootstrap="{bootstrap}"}}]"#);
     Gateway::start_with(&[
         ("SINKS__KAFKA", &sinks),
-        ("STORAGE__NOTIFY", "news"),
+        ("STORAGE__NOTIFY", SINK),
         ("STORAGE__FLUSH_AFTER", "50ms"),
         ("NODE__NAME", "n1"),
     ])

@@ -1,6 +1,6 @@
-//! The end of a request: its metrics and its span, and the access log: one line for a request when it is answered, with the request's id, which the answer
-//! has as `X-Request-Id`, and the trace that it belongs to (W3C `traceparent`). Never a payload, a
-//! credential, a query or a header besides these.
+//! The end of a request: its metrics, its span, and its line in the access log. The line has the request's
+//! id, which the answer has as `X-Request-Id`, and the trace that it belongs to (W3C `traceparent`); never
+//! a payload, a credential, a query or a header besides these.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use tidegate_types::{TenantId, UnixMillis};
 
 use super::answer::Body;
 use crate::observe::Meters;
-use crate::observe::requests::Answered;
+use crate::observe::requests::{self, Answered};
 use crate::observe::trace::Trace;
 use crate::stage::decode::mint;
 
@@ -157,7 +157,8 @@ impl Access {
         took: Duration,
         whose: Option<&Whose>,
     ) -> Span {
-        let method = self.method.as_str();
+        // Whatever a client makes up is one name.
+        let method = requests::method(&self.method);
         let name = if self.route.is_empty() { method } else { &format!("{method} {}", self.route) };
         let mut attributes: Vec<(&'static str, Attribute)> = vec![
             ("http.request.method", method.into()),

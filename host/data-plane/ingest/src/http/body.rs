@@ -10,7 +10,7 @@ use tidegate_types::{Problem, ProblemType};
 
 use crate::options::IngressOptions;
 
-/// Reads and decompresses a body.
+/// Reads and decompresses a body of at most so many bytes.
 ///
 /// # Errors
 /// 413 where it is larger than it may be, compressed or not; 408 where it takes too long; 415 for an
@@ -18,11 +18,11 @@ use crate::options::IngressOptions;
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Incoming,
+    most: usize,
     options: &IngressOptions,
 ) -> Result<Bytes, Problem> {
     let coding = coding(headers)?;
-    let read =
-        tokio::time::timeout(options.body_timeout, collect(body, options.max_body_bytes)).await;
+    let read = tokio::time::timeout(options.body_timeout, collect(body, most)).await;
     let bytes = read.map_err(|_| {
         let detail =
             format!("the body did not arrive within {} ms", options.body_timeout.as_millis());
@@ -30,15 +30,17 @@ pub(super) async fn read(
     })??;
     match coding {
         Coding::Identity => Ok(bytes),
-        Coding::Gzip => {
-            decompress(flate2::read::MultiGzDecoder::new(bytes.as_ref()), bytes.len(), options)
-        }
+        Coding::Gzip => decompress(
+            flate2::read::MultiGzDecoder::new(bytes.as_ref()),
+            bytes.len(),
+            (most, options.max_compression_ratio),
+        ),
         Coding::Zstd => {
             let decoder = zstd::stream::read::Decoder::new(bytes.as_ref());
             let mut decoder = decoder.map_err(|_| not_as_encoded("zstd"))?;
             // The window that a frame asks for is memory that we must have.
             decoder.window_log_max(23).map_err(|_| not_as_encoded("zstd"))?;
-            decompress(decoder, bytes.len(), options)
+            decompress(decoder, bytes.len(), (most, options.max_compression_ratio))
         }
     }
 }
@@ -112,10 +114,9 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
 fn decompress(
     mut reader: impl Read,
     compressed: usize,
-    options: &IngressOptions,
+    (most, ratio): (usize, u32),
 ) -> Result<Bytes, Problem> {
-    let by_ratio = compressed.saturating_mul(options.max_compression_ratio as usize);
-    let limit = options.max_body_bytes.min(by_ratio);
+    let limit = most.min(compressed.saturating_mul(ratio as usize));
     let mut out = Vec::with_capacity(limit.min(compressed.saturating_mul(4)));
     let read = (&mut reader).take(limit as u64 + 1).read_to_end(&mut out);
     read.map_err(|_| not_as_encoded("its Content-Encoding"))?;

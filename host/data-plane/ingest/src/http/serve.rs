@@ -190,7 +190,7 @@ async fn handle(
     let page = open.and_then(|open| open.allowed(request.headers()));
     let route = target.as_ref().map_or("", |(_, route)| *route);
     let client = client::address(peer, request.headers(), &gateway.options);
-    let trace = Trace::begin(request.headers(), gateway.meters.spans.as_deref());
+    let trace = Trace::begin(request.headers(), gateway.meters.spans.as_deref(), open.is_none());
     let access =
         Access::begin(request.method(), route, request.headers(), (client, is_tls), trace.clone());
     let challenge = Challenge::of(gateway.tokens.is_some(), request.headers());
@@ -301,6 +301,16 @@ async fn ingest(
     };
     clock.end();
     let (allowance, standing) = (producer.allowance().clone(), Arc::new(OnceLock::new()));
+    if let Some(guest) = producer.guest() {
+        // Before anything of the body is read, which costs more than the answer.
+        let asked = meter::meter_request(&guest, &*gateway.buckets, &standing).await;
+        if let Err(problem) = asked {
+            let mut response = challenge.answer(&problem);
+            answer::tell(&standing, &mut response);
+            response.extensions_mut().insert(Whose(allowance.tenant));
+            return Ok(response);
+        }
+    }
     let answered =
         worked_on(gateway, target, producer, (parts, incoming), (&standing, trace)).await;
     let is_theirs = answered.as_ref().is_err_and(|problem| problem.kind.status() < 500);
@@ -322,8 +332,17 @@ async fn worked_on(
     (standing, trace): (&Arc<OnceLock<Standing>>, Trace),
 ) -> Result<Response<Body>, Problem> {
     let form = route::form(target, &parts.headers)?;
+    let is_open = route::open(parts.uri.path(), &gateway.options).is_some();
+    if is_open && !form.is_single() {
+        let detail = "single events alone are taken here: send application/json";
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
+    }
     let clock = StageClock::begin(&gateway.meters, trace.own.as_ref(), Stage::Receive);
-    let body = body::read(&parts.headers, incoming, &gateway.options).await?;
+    let most = match is_open {
+        true => gateway.options.max_event_bytes.min(gateway.options.max_body_bytes),
+        false => gateway.options.max_body_bytes,
+    };
+    let body = body::read(&parts.headers, incoming, most, &gateway.options).await?;
     gateway.meters.read(body.len());
     clock.end();
     let work = {

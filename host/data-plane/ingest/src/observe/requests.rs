@@ -92,7 +92,7 @@ fn scheme(is_tls: bool) -> &'static str {
 }
 
 /// Methods that nobody knows are one.
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -17,9 +17,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn begin(headers: &HeaderMap, spans: Option<&dyn Spans>) -> Self {
+    /// `trusted`: the sender may say whether the request is traced. Who shows no credential may not.
+    pub(crate) fn begin(headers: &HeaderMap, spans: Option<&dyn Spans>, trusted: bool) -> Self {
         let told = told(headers);
-        let parent = told.as_ref().map(|(_, context)| *context);
+        let parent = told.as_ref().map(|(_, context)| *context).filter(|_| trusted);
         let own = spans.map(|spans| spans.begin(parent.as_ref()));
         let carried = match own {
             Some(own) => Some(own.to_string().into()),
@@ -53,10 +54,10 @@ mod tests {
     fn a_header_that_is_there_twice_is_none() {
         let mut headers = HeaderMap::new();
         headers.append("traceparent", GOOD.parse().unwrap());
-        let trace = Trace::begin(&headers, None);
+        let trace = Trace::begin(&headers, None, true);
         assert_eq!(trace.carried.as_deref(), Some(GOOD));
         assert_eq!(trace.trace_id().as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
         headers.append("traceparent", GOOD.parse().unwrap());
-        assert!(Trace::begin(&headers, None).carried.is_none());
+        assert!(Trace::begin(&headers, None, true).carried.is_none());
     }
 }

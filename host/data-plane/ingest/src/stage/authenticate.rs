@@ -144,8 +144,8 @@ impl Sender {
         let (tenant, of_tenant) = (self.tenant.clone(), snapshot.quotas(&self.tenant));
         let key = match &self.with {
             With::Key(id, quotas) => Some((Arc::clone(id), *quotas)),
-            With::Token(_) => None,
-            With::Guest(guest) => Some((Arc::clone(&guest.address), guest.quotas)),
+            // What an address may send is asked for before the body is read.
+            With::Token(_) | With::Guest(_) => None,
         };
         Allowance { tenant, key, of_tenant }
     }
@@ -182,6 +182,13 @@ impl Producer {
 
     pub(crate) fn allowance(&self) -> &Allowance {
         &self.allowance
+    }
+
+    /// What may come from the address of a sender without a credential.
+    pub(crate) fn guest(&self) -> Option<Allowance> {
+        let Came::Guest(guest) = &self.came else { return None };
+        let key = Some((Arc::clone(&guest.address), guest.quotas));
+        Some(Allowance { tenant: self.tenant.clone(), key, of_tenant: Quotas::default() })
     }
 
     pub(crate) fn into_parts(self) -> (TenantId, WriteScope, Arc<InForce>) {
