@@ -115,7 +115,7 @@ impl Gateway {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let any = || "127.0.0.1:0".to_owned();
-        let (ingress, admin, metrics) = (any(), any(), any());
+        let (ingress, admin) = (any(), any());
         Self {
             folder,
             _temporary: temporary,
@@ -125,7 +125,7 @@ impl Gateway {
             child: None,
             ingress,
             admin,
-            metrics,
+            metrics: String::new(),
         }
     }
 
@@ -151,7 +151,8 @@ impl Gateway {
             .arg(&self.folder)
             .env("TIDEGATE_INGRESS__ADDRESS", &self.ingress)
             .env("TIDEGATE_ADMIN__ADDRESS", &self.admin)
-            .env("TIDEGATE_TELEMETRY__METRICS_ADDRESS", &self.metrics)
+            // Another one after each start: who reads metrics asks where they are.
+            .env("TIDEGATE_TELEMETRY__METRICS_ADDRESS", "127.0.0.1:0")
             .envs(self.settings.iter().map(|(name, value)| (format!("TIDEGATE_{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
