@@ -329,13 +329,14 @@ impl Gateway {
         answer.text()
     }
 
-    /// The value of a series, as [`Gateway::scrape`] has it; 0 where it is not there.
+    /// The value of a series, as [`Gateway::scrape`] has it; it must be there.
     #[must_use]
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.scrape();
         let mut lines = text.lines();
         let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().expect("a number"))
+        let value = value.unwrap_or_else(|| panic!("{series} is not in {text}"));
+        value.parse().expect("a number")
     }
 
     /// What the node says of itself.

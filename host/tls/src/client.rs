@@ -1,5 +1,6 @@
 //! Whom the gateway trusts where it is a client: issuers of tokens, registries of components.
 
+use std::error::Error;
 use std::path::Path;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -12,6 +13,17 @@ pub struct Trust {
     pub config: ClientConfig,
     /// Why no certificate is trusted, where none is.
     pub nobody: Option<String>,
+}
+
+/// The last cause of an error, in one line of at most 200 characters: it says what happened, and the ones
+/// before it only that something did.
+#[must_use]
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// The authorities that the operating system trusts (`SSL_CERT_FILE` names others), and those of a

@@ -11,7 +11,7 @@ mod security;
 mod stream;
 
 #[cfg(feature = "rustls")]
-pub use client::{Trust, trust};
+pub use client::{Trust, innermost, trust};
 pub use error::TlsError;
 pub use security::{Files, Security};
 pub use stream::Stream;

@@ -1,6 +1,5 @@
 //! One call to the collector: bounded in time and size, over TLS where the URL says so.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tidegate_tls::innermost;
 
 use super::OtlpError;
 
@@ -134,15 +134,6 @@ fn read(text: &str) -> Result<HeaderMap, OtlpError> {
         headers.append(name, value);
     }
     Ok(headers)
-}
-
-/// The last cause says what happened; the ones before it say only that something did.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn send(node: &Gateway, tenant: &Tenant, begin: Instant, sent: &AtomicU64) -> u6
     taken
 }
 
-/// D3: a tenant that sends ten times its limit to three nodes has its limit, and at most 2 % more.
+/// D3: a tenant that sends ten times its limit to three nodes has its limit, within 2 %.
 #[test]
 fn a_tenant_has_its_limit_over_all_nodes() {
     let (redis, url) = (Redis::start(), shared().create_database());
@@ -80,7 +80,5 @@ fn a_tenant_has_its_limit_over_all_nodes() {
     assert!(sent as f64 > 5.0 * LIMIT as f64 * seconds, "only {sent} were sent in {seconds} s");
     let due = BURST as f64 + LIMIT as f64 * seconds;
     let off = taken as f64 / due - 1.0;
-    // Never more. A machine that stands still for a moment loses what a full bucket does not gain meanwhile.
-    let is_kept = (-0.06..=0.02).contains(&off);
-    assert!(is_kept, "{taken} were taken and {due:.0} are due: {:.2} %", off * 100.0);
+    assert!(off.abs() <= 0.02, "{taken} were taken and {due:.0} are due: {:.2} %", off * 100.0);
 }

@@ -13,7 +13,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tidegate_tls::TlsError;
+use tidegate_tls::{TlsError, innermost};
 
 use super::source::FetchError;
 
@@ -69,13 +69,4 @@ impl Transport {
             Err(error) => Err(broken(&*error)),
         }
     }
-}
-
-/// The last cause says what happened; the ones before it say only that something did.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
